@@ -1,0 +1,59 @@
+# All set-up on a fresh machine with Python 3.11+ and make.
+#   make demo   the whole job, small, on this machine       make test   the tests
+#   make venv   the development environment alone           make check  ruff, format, mypy
+#   make test-all  also what is slow (packaging, browser)   make bench  speed, as ratios
+#   make dist   the wheel and the source archive            make docs   the guides (plain Markdown in docs/)
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+OUT ?= demo
+
+.PHONY: demo test test-all venv check format bench dist clean
+
+.venv/.created:
+	$(PYTHON) -c 'import sys; sys.exit("mnas-evo needs Python 3.11 or later; give make PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/.core: .venv/.created pyproject.toml constraints.txt
+	@echo "installing mnas-evo and what it needs (about 2 GB; some minutes the first time)"
+	$(PIP) -e .
+	touch $@
+
+.venv/.test: .venv/.core
+	$(PIP) -e '.[test]'
+	touch $@
+
+.venv/.dev: .venv/.test
+	$(PIP) -e '.[dev]'
+	touch $@
+
+venv: .venv/.dev
+
+demo: .venv/.core
+	$(BIN)/mnas-evo demo --out $(OUT)
+
+test: .venv/.test
+	$(BIN)/python -m pytest -m "not slow and not gpu and not browser and not remote"
+
+test-all: .venv/.test
+	$(BIN)/python -m pytest -m "slow or browser or remote"
+
+check: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.core
+	$(BIN)/python benchmarks/pricing.py
+	$(BIN)/python benchmarks/onnx_writing.py
+
+dist: .venv/.test
+	$(BIN)/python -m build --outdir dist .
+
+clean:
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Where a network's accuracy comes from: proxy training or a table."""

@@ -1,0 +1,1 @@
+"""What was measured and what is predicted from it: runs, tables, sums, calibration, correction."""

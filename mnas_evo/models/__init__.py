@@ -1,0 +1,1 @@
+"""Networks made runnable from the lowered graph: torch modules and ONNX files."""

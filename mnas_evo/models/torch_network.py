@@ -1,0 +1,144 @@
+"""Torch modules built from the lowered graph; parameter names follow the graph: `layers.LAYER.ops.OP`."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mnas_evo.space.graph import Graph, Layer, Op
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleOptions:
+    """What training adds to a graph. Batch norm's momentum is torch's (the paper's .99 is torch's .01)."""
+
+    dropout: float = 0.2
+    norm_momentum: float = 0.01
+    norm_eps: float = 1e-3
+
+
+class GraphNetwork(nn.Module):
+    """A network as a module: images (n, channels, height, width) to logits (n, classes)."""
+
+    def __init__(self, graph: Graph, *, options: ModuleOptions | None = None) -> None:
+        super().__init__()
+        self.graph = graph
+        self.layers = nn.ModuleList(_LayerModule(layer, options or ModuleOptions()) for layer in graph.layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        value = images
+        for layer in self.layers:
+            value = layer(value)
+        return value.flatten(1)
+
+
+class _LayerModule(nn.Module):
+    """Runs a layer's ops in order, reading each op's inputs by index."""
+
+    def __init__(self, layer: Layer, options: ModuleOptions) -> None:
+        super().__init__()
+        self._inputs = [op.inputs for op in layer.ops]
+        self._keep_until = _last_uses(layer)
+        values = layer.values
+        self.ops = nn.ModuleList(_module(op, values[op.inputs[0]][0], options) for op in layer.ops)
+
+    def forward(self, value: Tensor) -> Tensor:
+        values: list[Tensor | None] = [value]
+        for j, (op, inputs) in enumerate(zip(self.ops, self._inputs, strict=True)):
+            values.append(op(*(values[i] for i in inputs)))
+            for i in inputs:
+                if self._keep_until[i] == j:
+                    values[i] = None
+        result = values[-1]
+        assert result is not None
+        return result
+
+
+def _last_uses(layer: Layer) -> dict[int, int]:
+    return {i: j for j, op in enumerate(layer.ops) for i in op.inputs}
+
+
+def _module(op: Op, in_channels: int, options: ModuleOptions) -> nn.Module:
+    if op.kind == "conv":
+        return _Convolution(op, in_channels, options)
+    if op.kind == "linear":
+        return _Linear(in_channels, op.out_shape[0])
+    if op.kind == "avg_pool":
+        return nn.AvgPool2d(op.kernel, op.stride, padding=op.pads[0], count_include_pad=False)
+    if op.kind == "dropout":
+        return nn.Dropout(options.dropout)
+    simple: dict[str, type[nn.Module]] = {
+        "relu": nn.ReLU, "relu6": nn.ReLU6, "sigmoid": nn.Sigmoid, "add": _Add, "mul": _Mul,
+        "global_pool": _GlobalPool,
+    }  # fmt: skip
+    return simple[op.kind]()
+
+
+class _Convolution(nn.Module):
+    """Convolution with its padding, then batch norm where the graph says so."""
+
+    def __init__(self, op: Op, in_channels: int, options: ModuleOptions) -> None:
+        super().__init__()
+        top, left, bottom, right = op.pads
+        even = top == bottom and left == right
+        self._extra_pads = None if even else (left, right, top, bottom)
+        self.conv = nn.Conv2d(
+            in_channels,
+            op.out_shape[0],
+            op.kernel,
+            op.stride,
+            padding=(top, left) if even else 0,
+            groups=op.groups,
+            bias=not op.norm,
+        )
+        self.norm = nn.BatchNorm2d(op.out_shape[0], eps=options.norm_eps, momentum=options.norm_momentum) if op.norm else None
+
+    def forward(self, value: Tensor) -> Tensor:
+        if self._extra_pads is not None:
+            value = F.pad(value, self._extra_pads)
+        value = self.conv(value)
+        return value if self.norm is None else self.norm(value)
+
+
+class _Linear(nn.Linear):
+    """A linear map over channels of a (n, channels, 1, 1) value."""
+
+    def forward(self, value: Tensor) -> Tensor:
+        return super().forward(value.flatten(1))
+
+
+class _Add(nn.Module):
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
+
+
+class _Mul(nn.Module):
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a * b
+
+
+class _GlobalPool(nn.Module):
+    def forward(self, value: Tensor) -> Tensor:
+        return value.mean((2, 3), keepdim=True)
+
+
+def initialise(network: GraphNetwork, *, seed: int) -> None:
+    """Fresh weights as in the authors' code: convolutions normal by fan-out, linear uniform by its outputs, biases 0."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            # A depthwise kernel counts one output a channel, as TensorFlow's does.
+            fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
+            nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / fan_out), generator=generator)
+        elif isinstance(module, nn.Linear):
+            bound = 1.0 / math.sqrt(module.out_features)
+            nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+            continue
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,1 @@
+"""One self-contained HTML page from the folders a job left behind."""

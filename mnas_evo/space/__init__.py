@@ -1,0 +1,1 @@
+"""The search space: blocks, architectures, networks, their notation and their lowering to a graph."""

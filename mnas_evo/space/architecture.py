@@ -1,0 +1,133 @@
+"""The values of the space: a block, an architecture (its blocks), and a network (an architecture with its frame)."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from mnas_evo.errors import SpaceError
+
+BlockOp = Literal["conv", "mbconv"]
+Skip = Literal["identity", "pool", "none"]
+Activation = Literal["relu", "relu6"]
+Padding = Literal["symmetric", "same"]
+
+
+def round_channels(channels: float, *, multiple: int = 8) -> int:
+    """Nearest multiple of 8, never below 90 % of what was asked (Sandler et al. 2018, MobileNetV2's code)."""
+    rounded = max(multiple, int(channels + multiple / 2) // multiple * multiple)
+    return rounded + multiple if rounded < 0.9 * channels else rounded
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A run of like layers, in canonical form: two blocks are equal when they compute the same function.
+
+    `mbconv` with expansion 1 is the paper's dconv. Only the first layer has the stride. `layers` 0 means that
+    no layer stands here: nothing, or a 1x1 convolution with the stride where the shape changes.
+    A skip of `none` becomes `identity` where identity would add nothing.
+
+    Raises:
+        SpaceError: a value that no block can have.
+    """
+
+    op: BlockOp
+    kernel: int
+    expansion: int
+    se_ratio: float
+    skip: Skip
+    in_channels: int
+    out_channels: int
+    stride: int
+    layers: int
+
+    def __post_init__(self) -> None:
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise SpaceError(f"a kernel is odd and positive, not {self.kernel}")
+        for name in ("expansion", "in_channels", "out_channels", "stride"):
+            if getattr(self, name) < 1:
+                raise SpaceError(f"a block's {name} is at least 1, not {getattr(self, name)}")
+        if self.layers < 0:
+            raise SpaceError(f"a block has 0 or more layers, not {self.layers}")
+        if not 0 <= self.se_ratio <= 1:
+            raise SpaceError(f"an SE ratio lies between 0 and 1, not at {self.se_ratio}")
+        if self.layers == 0:
+            self._set(op="conv", kernel=1, expansion=1, se_ratio=0.0, skip="identity")
+        elif self.op == "conv":
+            self._set(expansion=1)
+        if self.skip == "none" and not self.identity_adds:
+            self._set(skip="identity")
+
+    def _set(self, **values: object) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def identity_adds(self) -> bool:
+        """Whether an identity skip would add anything: at any layer, stride 1 and equal channels."""
+        return self.layers >= 2 or (self.layers == 1 and self.stride == 1 and self.in_channels == self.out_channels)
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Blocks whose channels follow from one another; equality and hash are by what it computes.
+
+    Raises:
+        SpaceError: no block, or a block whose input is not the output of the one before.
+    """
+
+    blocks: tuple[Block, ...]
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            raise SpaceError("an architecture has at least one block")
+        for before, after in zip(self.blocks, self.blocks[1:], strict=False):
+            if before.out_channels != after.in_channels:
+                raise SpaceError(
+                    f"a block of {after.in_channels} input channels cannot follow one of {before.out_channels} outputs"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around the blocks: input, stem, activation, padding, head and classes. Sizes in pixels and channels.
+
+    Raises:
+        SpaceError: a size below 1.
+    """
+
+    height: int = 224
+    width: int = 224
+    channels: int = 3
+    stem_channels: int = 32
+    stem_stride: int = 2
+    activation: Activation = "relu"
+    padding: Padding = "symmetric"
+    head_channels: int = 1280
+    classes: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width", "channels", "stem_channels", "stem_stride", "head_channels", "classes"):
+            if getattr(self, name) < 1:
+                raise SpaceError(f"a network's {name} is at least 1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """An architecture with its frame: what is lowered, measured and trained.
+
+    Raises:
+        SpaceError: the first block does not take the stem's channels.
+    """
+
+    architecture: Architecture
+    frame: Frame
+
+    def __post_init__(self) -> None:
+        first = self.architecture.blocks[0].in_channels
+        if first != self.frame.stem_channels:
+            raise SpaceError(f"the first block takes {first} channels, the stem gives {self.frame.stem_channels}")
+
+    def with_task(self, *, height: int, width: int, channels: int, classes: int) -> "Network":
+        """The same layers for another input and another number of classes."""
+        return replace(
+            self, frame=replace(self.frame, height=height, width=width, channels=channels, classes=classes)
+        )

@@ -1,0 +1,153 @@
+"""What a network lowers to: layers (one table row each), each a small graph of primitive ops with explicit edges."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from mnas_evo.space.architecture import Activation, Padding
+
+OpKind = Literal[
+    "conv", "relu", "relu6", "sigmoid", "add", "mul", "avg_pool", "global_pool", "dropout", "linear"
+]
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One primitive. `inputs` are values of its layer: 0 is the layer's input, j + 1 what its op j gives.
+
+    `out_shape` is (channels, height, width). `pads` is (top, left, bottom, right). A conv with `norm` is followed
+    by batch norm and has no bias of its own; one without has a bias. Average pooling leaves padding out of its mean.
+    """
+
+    kind: OpKind
+    inputs: tuple[int, ...]
+    out_shape: Shape
+    kernel: int = 0
+    stride: int = 1
+    groups: int = 1
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    norm: bool = False
+    params: int = 0
+    macs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """What identifies a layer, and so a row of a latency table, but for batch and precision."""
+
+    op: Literal["conv", "mbconv", "project", "classifier"]
+    kernel: int
+    expansion: int
+    se_ratio: float
+    skip: Literal["", "add", "pool"]
+    in_channels: int
+    out_channels: int
+    stride: int
+    height: int
+    width: int
+    activation: Activation
+    padding: Padding
+
+    @property
+    def key(self) -> str:
+        """Key of its row, to which a table adds batch and precision: `mbconv_e3_k3_se0.25_i16_o24_s2_112x112_relu`."""
+        parts = [self.op]
+        if self.op == "mbconv":
+            parts.append(f"e{self.expansion}")
+        if self.op in ("conv", "mbconv"):
+            parts.append(f"k{self.kernel}")
+        if self.se_ratio:
+            parts.append(f"se{self.se_ratio:g}")
+        if self.skip:
+            parts.append(self.skip)
+        parts.append(f"i{self.in_channels}_o{self.out_channels}")
+        if self.op != "classifier":
+            parts.append(f"s{self.stride}")
+        parts.append(f"{self.height}x{self.width}")
+        if self.op in ("conv", "mbconv"):
+            parts.append(self.activation)
+        if self.padding == "same":
+            parts.append("same")
+        return "_".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer as a runtime executes it: one input, ops in order of execution, the last op's value is the output."""
+
+    spec: LayerSpec
+    in_shape: Shape
+    ops: tuple[Op, ...]
+
+    @property
+    def out_shape(self) -> Shape:
+        """Shape of its output (channels, height, width)."""
+        return self.ops[-1].out_shape if self.ops else self.in_shape
+
+    @property
+    def params(self) -> int:
+        """Trainable parameters, batch norm's scale and shift included."""
+        return sum(op.params for op in self.ops)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of its convolutions and linear maps, for one image."""
+        return sum(op.macs for op in self.ops)
+
+    @property
+    def values(self) -> tuple[Shape, ...]:
+        """Shape of every value, the input first."""
+        return (self.in_shape, *(op.out_shape for op in self.ops))
+
+    @property
+    def peak_elements(self) -> int:
+        """Most elements alive at once while it runs op by op, inputs and output of the running op included."""
+        sizes = [c * h * w for c, h, w in self.values]
+        last_use = list(range(len(sizes)))
+        for j, op in enumerate(self.ops):
+            for value in op.inputs:
+                last_use[value] = max(last_use[value], j + 1)
+        alive = (
+            sum(size for v, size in enumerate(sizes) if v <= j + 1 and last_use[v] >= j + 1)
+            for j in range(len(self.ops))
+        )
+        return max(alive, default=sizes[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A network lowered: layers in a chain, and for each the place it has: `stem`, `BLOCK.LAYER`, `head`, `classifier`."""
+
+    in_shape: Shape
+    layers: tuple[Layer, ...]
+    places: tuple[str, ...]
+
+    @property
+    def params(self) -> int:
+        """Trainable parameters."""
+        return sum(layer.params for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds for one image."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def peak_elements(self) -> int:
+        """Most activation elements alive at once, for one image."""
+        return max(layer.peak_elements for layer in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that profiling/PROTOCOL.md describes, from which an agent builds the network without mnas_evo."""
+        return {
+            "format": 1,
+            "in_shape": list(self.in_shape),
+            "layers": [
+                {
+                    "place": place,
+                    "key": layer.spec.key,
+                    "ops": [asdict(op) for op in layer.ops],
+                }
+                for place, layer in zip(self.places, self.layers, strict=True)
+            ],
+        }
