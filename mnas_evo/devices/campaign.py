@@ -1,0 +1,206 @@
+"""A campaign: what is measured when. Shuffled passes over all items, a reference between, until the noise or the budget says stop.
+
+All state is in the campaign's folder (campaign.json and runs.jsonl), written as it comes, so that a killed campaign
+goes on with the visit it was at.
+"""
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mnas_evo.errors import DeviceError, RequestError
+from mnas_evo.files import Form, fingerprint, only_process, read_form, write_form
+from mnas_evo.latency.combine import Combined, combine, reference_series
+from mnas_evo.latency.runs import Device, DeviceFacts, Plan, Run, RunLog, Visit
+from mnas_evo.models.onnx_writer import SharedWeights, onnx_model
+from mnas_evo.space.graph import Graph
+
+REFERENCE_EVERY = 8
+FEWEST_PASSES = 4
+MOST_PASSES = 40
+VISIT_NS = {"row": 2_000_000, "network": 6_000_000}
+REFERENCE = "reference"
+
+Progress = Callable[[float, str], None]
+"""Called with the share done (0 to 1) and what is being done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to measure: a table row or a whole network, under its key."""
+
+    key: str
+    kind: str  # "row" or "network"
+    graph: Graph
+
+
+class CampaignForm(Form):
+    """campaign.json: what this campaign measures, so that going on is going on with the same."""
+
+    device: DeviceFacts
+    reference: str
+    seed: int
+    items: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a campaign found: rows and networks, the reference's time, passes and the time spent on the device."""
+
+    rows: Combined
+    networks: Combined
+    reference_ms: float
+    passes: int
+    device_seconds: float
+    refused: tuple[str, ...]
+    date: str
+
+
+class Campaign:
+    """Measures items on a device into a folder, resuming what the folder already holds."""
+
+    def __init__(
+        self, folder: Path, device: Device, items: Sequence[Item], *, reference: tuple[str, Graph], seed: int = 0
+    ) -> None:
+        self._folder = folder
+        self._device = device
+        self._items = list(items)
+        self._reference_name, reference_graph = reference
+        self._reference = Item(REFERENCE, "network", reference_graph)
+        self._seed = seed
+        self._log = RunLog(folder / "runs.jsonl")
+
+    def measure(
+        self, *, minutes: float, wanted_noise_percent: float = 0.5, fewest_passes: int = FEWEST_PASSES, progress: Progress
+    ) -> Outcome:
+        """Visits every item at least `fewest_passes` times, then on until the noise is as wanted or the time is spent.
+
+        `minutes` counts time on the device, what earlier runs of this campaign spent included.
+
+        Raises:
+            DeviceError: the device failed; everything measured is kept.
+            RequestError: the folder holds a campaign of other items or of another device.
+            InUse: another process is measuring into the folder.
+        """
+        with only_process(self._folder, doing="measuring into"):
+            self._check_same()
+            runs = self._log.read()
+            passes_done = 0
+            while passes_done < MOST_PASSES:
+                runs = self._finish_pass(passes_done, runs, minutes=minutes, fewest=fewest_passes, progress=progress)
+                passes_done += 1
+                if passes_done >= fewest_passes and (
+                    _seconds(runs) >= 60 * minutes or self._quiet_enough(runs, wanted_noise_percent)
+                ):
+                    break
+            outcome = self._outcome(runs)
+        progress(1.0, f"{outcome.passes} passes")
+        return outcome
+
+    def _check_same(self) -> None:
+        asked = CampaignForm(
+            device=self._device.facts(),
+            reference=self._reference_name,
+            seed=self._seed,
+            items=fingerprint(*(item.key for item in self._items)),
+        )
+        path = self._folder / "campaign.json"
+        if not path.exists():
+            write_form(path, asked)
+            return
+        found = read_form(path, CampaignForm)
+        differences = found.device.differences(asked.device)
+        if differences:
+            raise RequestError(f"{self._folder} was begun on another device: {'; '.join(differences)}")
+        if (found.reference, found.items) != (asked.reference, asked.items):
+            raise RequestError(f"{self._folder} was begun with other items; give another folder")
+
+    def _finish_pass(
+        self, number: int, runs: list[tuple[int, Run]], *, minutes: float, fewest: int, progress: Progress
+    ) -> list[tuple[int, Run]]:
+        """Makes the visits of one pass that the log does not hold yet."""
+        done = {(p, run.slot) for p, run in runs}
+        refused = {run.item for _, run in runs if run.refusal is not None}
+        order = self._order(number)
+        left = [(slot, i) for slot, i in enumerate(order) if (number, slot) not in done]
+        left = [(slot, i) for slot, i in left if self._item(i).key not in refused]
+        if not left:
+            return runs
+        models = self._folder / "models"
+        self._write_models(models)
+        # Rows and networks are visited for different times: one plan for each stretch of one kind would break the
+        # shuffle, so a plan is a short stretch, sent with the longer visit where it holds a network.
+        for kind, stretch in _stretches([(slot, i, self._item(i).kind) for slot, i in left]):
+            visits = tuple(
+                Visit(slot, self._item(i).key, f"{i + 1}.onnx", (1, *self._item(i).graph.in_shape))
+                for slot, i in stretch
+            )
+            for run in self._device.run(Plan(models, visits, VISIT_NS[kind])):
+                self._log.append(number, run)
+                runs.append((number, run))
+                if run.item == REFERENCE and run.refusal is not None:
+                    raise DeviceError(f"the device refuses the reference network: {run.refusal}")
+            visited = number * len(order) + stretch[-1][0] + 1
+            share = min(visited / (fewest * len(order)), _seconds(runs) / (60 * minutes) if minutes > 0 else 1.0)
+            progress(min(share, 0.999), f"pass {number + 1}, {len(self._items)} items")
+        return runs
+
+    def _order(self, number: int) -> list[int]:
+        """Item numbers of one pass in a fresh random order, with the reference (-1) before, between and after."""
+        rng = np.random.default_rng([self._seed, number])
+        order = [int(i) for i in rng.permutation(len(self._items))]
+        with_reference = [-1]
+        for start in range(0, len(order), REFERENCE_EVERY):
+            with_reference += [*order[start : start + REFERENCE_EVERY], -1]
+        return with_reference
+
+    def _item(self, number: int) -> Item:
+        return self._reference if number < 0 else self._items[number]
+
+    def _write_models(self, folder: Path) -> None:
+        """Model 0 is the reference's, model i + 1 item i's; the same files whenever they are written."""
+        if (folder / ".complete").exists():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        graphs = [self._reference.graph, *(item.graph for item in self._items)]
+        weights = SharedWeights(graphs)
+        weights.write(folder, rng=np.random.default_rng(self._seed))
+        for number, graph in enumerate(graphs):
+            (folder / f"{number}.onnx").write_bytes(onnx_model(graph, weights=weights).SerializeToString())
+        (folder / ".complete").touch()
+
+    def _quiet_enough(self, runs: list[tuple[int, Run]], wanted_percent: float) -> bool:
+        found = [self._combined(kind, runs).noise_percent for kind in ("row", "network")]
+        return all(noise <= wanted_percent for noise in found if np.isfinite(noise))
+
+    def _combined(self, kind: str, runs: list[tuple[int, Run]]) -> Combined:
+        keys = [item.key for item in self._items if item.kind == kind]
+        return combine(runs, keys, reference=REFERENCE, seed=self._seed)
+
+    def _outcome(self, runs: list[tuple[int, Run]]) -> Outcome:
+        return Outcome(
+            self._combined("row", runs),
+            self._combined("network", runs),
+            float(np.median([ms for _, _, ms in reference_series(runs, reference=REFERENCE)])),
+            len({number for number, _ in runs}),
+            _seconds(runs),
+            tuple(sorted({run.item for _, run in runs if run.refusal is not None})),
+            datetime.datetime.now(datetime.UTC).date().isoformat(),
+        )
+
+
+def _seconds(runs: Sequence[tuple[int, Run]]) -> float:
+    return sum(run.wall_ns for _, run in runs) / 1e9
+
+
+def _stretches(visits: list[tuple[int, int, str]]) -> list[tuple[str, list[tuple[int, int]]]]:
+    """Runs of visits of one kind, in order."""
+    found: list[tuple[str, list[tuple[int, int]]]] = []
+    for slot, item, kind in visits:
+        if not found or found[-1][0] != kind:
+            found.append((kind, []))
+        found[-1][1].append((slot, item))
+    return found

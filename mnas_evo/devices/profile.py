@@ -1,0 +1,226 @@
+"""Profiling: from a device and a space to a latency table, in a campaign that survives anything."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mnas_evo.devices.campaign import FEWEST_PASSES, Campaign, Item, Outcome, Progress
+from mnas_evo.errors import RequestError
+from mnas_evo.files import fingerprint, only_process, write_text
+from mnas_evo.latency.combine import Combined
+from mnas_evo.latency.runs import Device, DeviceFacts
+from mnas_evo.latency.table import (
+    CampaignFacts,
+    Measured,
+    MeasuredNetwork,
+    Role,
+    Table,
+    merge,
+    read_table,
+    refuse_stock,
+    row_key,
+    write_table,
+)
+from mnas_evo.space.architecture import Frame, Network
+from mnas_evo.space.graph import Graph, Layer
+from mnas_evo.space.lowering import lower
+from mnas_evo.space.named import LANDMARKS, named_network
+from mnas_evo.space.notation import format_network
+from mnas_evo.space.space import SearchSpace, distinct_rows
+
+REFERENCE = "mobilenet-v2"
+_CANDIDATES = 20_000
+
+
+@dataclass(frozen=True)
+class ProfileRequest:
+    """What to measure: a space's rows and a sample of its networks, and networks asked for by name or string."""
+
+    space: SearchSpace | None
+    asked: tuple[Network, ...] = ()
+    networks: int = 100
+    missing: bool = False
+    seed: int = 0
+
+    @property
+    def task(self) -> Frame:
+        """Input and classes, which the landmarks take over."""
+        if self.space is not None:
+            return self.space.frame
+        if not self.asked:
+            raise RequestError("nothing to measure: give --space or --arch")
+        return self.asked[0].frame
+
+
+def profile(
+    folder: Path, device: Device, request: ProfileRequest, *, target: str, minutes: float, progress: Progress
+) -> tuple[Table, CampaignFacts]:
+    """Measures what is asked into the table folder; begun before, it goes on where it was.
+
+    Raises:
+        RequestError: nothing to measure, a read-only folder, or a table of another device.
+        DeviceError: the device failed; all measured is kept.
+    """
+    refuse_stock(folder)
+    with only_process(folder, doing="profiling into"):
+        table = read_table(folder) if (folder / "device.json").exists() else None
+        facts = device.facts()
+        if table is not None and (differences := table.device.differences(facts)):
+            raise RequestError(f"{folder} was measured on another device ({'; '.join(differences)}); give another --table")
+        networks = _landmarks_and_asked(request)
+        layers = _layers(request, networks)
+        if request.missing and table is not None:
+            lacking = set(table.missing(layers))
+            layers = [layer for layer in layers if row_key(layer, device=facts) in lacking]
+            known = {entry.network for entry in table.networks}
+            networks = {name: entry for name, entry in networks.items() if name not in known}
+            if not layers and not networks:
+                return table, table.campaigns[-1]
+        identity = _identity(request, layers, networks, facts)
+        sampled: list[Network] = []
+        if request.space is not None and request.networks and not request.missing:
+            rows = _scout(folder, device, layers, request, identity=identity, facts=facts, progress=progress)
+            sampled = _spread(request, rows, facts)
+        for network in sampled:
+            networks.setdefault(format_network(network), ("sampled", network))
+        items = [_row_item(layer, facts) for layer in layers]
+        items += [Item(name, "network", lower(network)) for name, (_, network) in networks.items()]
+        raw = folder / "raw" / identity
+        campaign = Campaign(raw, device, items, reference=_reference(request.task), seed=request.seed)
+        outcome = campaign.measure(
+            minutes=minutes,
+            fewest_passes=FEWEST_PASSES,
+            progress=lambda share, text: progress(0.05 + 0.95 * share, text),
+        )
+        campaign_facts = _facts(outcome, identity=identity, target=target, space=request.space)
+        new = Table(
+            folder.name,
+            facts,
+            (campaign_facts,),
+            _measured(outcome.rows),
+            tuple(
+                MeasuredNetwork(name, networks[name][0], time) for name, time in _measured(outcome.networks).items()
+            ),
+        )
+        table = merge(table, new)
+        write_table(folder, table)
+        write_text(folder / "README.md", _readme(table))
+        shutil.rmtree(raw / "models", ignore_errors=True)
+        return table, campaign_facts
+
+
+_Networks = dict[str, tuple[Role, Network]]
+
+
+def _landmarks_and_asked(request: ProfileRequest) -> _Networks:
+    found: _Networks = {}
+    for name in LANDMARKS:
+        network = named_network(name, task=request.task)
+        found[format_network(network)] = ("landmark", network)
+    for network in request.asked:
+        found.setdefault(format_network(network), ("asked", network))
+    return found
+
+
+def _layers(request: ProfileRequest, networks: _Networks) -> list[Layer]:
+    layers = dict.fromkeys(request.space.layers() if request.space is not None else ())
+    for _, network in networks.values():
+        layers.update(dict.fromkeys(lower(network).layers))
+    return list(layers)
+
+
+def _scout(
+    folder: Path,
+    device: Device,
+    layers: Sequence[Layer],
+    request: ProfileRequest,
+    *,
+    identity: str,
+    facts: DeviceFacts,
+    progress: Progress,
+) -> dict[str, Measured]:
+    """One quick pass over the rows, which says how fast networks will be, so that a sample can be spread over that."""
+    raw = folder / "raw" / f"{identity}-scout"
+    items = [_row_item(layer, facts) for layer in layers]
+    campaign = Campaign(raw, device, items, reference=_reference(request.task), seed=request.seed)
+    outcome = campaign.measure(
+        minutes=0.0, fewest_passes=1, progress=lambda share, _: progress(0.05 * share, "a first look at every row")
+    )
+    shutil.rmtree(raw / "models", ignore_errors=True)
+    return _measured(outcome.rows)
+
+
+def _spread(request: ProfileRequest, rows: dict[str, Measured], facts: DeviceFacts) -> list[Network]:
+    """Networks of the space spread evenly over the sum of their rows, from its 1st to its 99th percentile."""
+    space = request.space
+    assert space is not None
+    rng = np.random.default_rng([request.seed, 1])
+    genes = space.sample(_CANDIDATES, rng=rng)
+    genes = genes[list(distinct_rows(genes))]
+    # A row that the device refused counts as none here: this only chooses what to measure.
+    sums = space.gene_sums(
+        lambda layer: np.array([found.ms if (found := rows.get(row_key(layer, device=facts))) else 0.0])
+    )
+    ms = space.sum_over(genes, sums)[:, 0]
+    order = np.argsort(ms, kind="stable")
+    wanted = np.linspace(*np.quantile(ms, [0.01, 0.99]), request.networks)
+    picked = np.unique(np.searchsorted(ms[order], wanted).clip(0, len(order) - 1))
+    return space.networks(genes[order[picked]])
+
+
+def _row_item(layer: Layer, facts: DeviceFacts) -> Item:
+    return Item(row_key(layer, device=facts), "row", Graph(layer.in_shape, (layer,), ("row",)))
+
+
+def _reference(task: Frame) -> tuple[str, Graph]:
+    network = named_network(REFERENCE, task=task)
+    return format_network(network), lower(network)
+
+
+def _identity(request: ProfileRequest, layers: Sequence[Layer], networks: _Networks, facts: DeviceFacts) -> str:
+    """Short name of this request's campaign, so that the same request goes on and another begins anew."""
+    keys = [row_key(layer, device=facts) for layer in layers]
+    return fingerprint(*keys, *networks, f"{request.networks} {request.seed}")[:12]
+
+
+def _measured(found: Combined) -> dict[str, Measured]:
+    rows = zip(found.items, found.ms, found.spread_percent, found.visits, strict=True)
+    return {item: Measured(float(ms), float(spread), int(n)) for item, ms, spread, n in rows if n}
+
+
+def _facts(outcome: Outcome, *, identity: str, target: str, space: SearchSpace | None) -> CampaignFacts:
+    def known(value: float) -> float | None:
+        return float(value) if np.isfinite(value) else None
+
+    return CampaignFacts(
+        id=identity,
+        date=outcome.date,
+        target=target,
+        space=space.name if space else None,
+        space_fingerprint=space.fingerprint if space else None,
+        passes=outcome.passes,
+        device_seconds=round(outcome.device_seconds, 3),
+        noise_rows_percent=known(outcome.rows.noise_percent),
+        noise_networks_percent=known(outcome.networks.noise_percent),
+        exposure_rows=outcome.rows.exposure,
+        exposure_networks=outcome.networks.exposure,
+        reference=REFERENCE,
+        reference_ms=outcome.reference_ms,
+        refused=outcome.refused,
+    )
+
+
+def _readme(table: Table) -> str:
+    last = table.campaigns[-1]
+    noise = "not known" if last.noise_networks_percent is None else f"{last.noise_networks_percent:.2f} %"
+    return (
+        f"# {table.name}\n\n"
+        f"{table.device.soc}, {table.device.runtime} {table.device.runtime_version}, {table.device.threads} thread(s), "
+        f"{table.device.precision}, batch {table.device.batch}. {len(table.rows)} rows and {len(table.networks)} networks; "
+        f"last measured {last.date}, {last.passes} passes, {last.device_seconds:.0f} s on the device.\n\n"
+        f"Noise of a network's time: {noise} (half of what random halves of the passes disagree by, on average).\n"
+    )
+

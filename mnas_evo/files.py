@@ -1,0 +1,153 @@
+"""Files that last: written whole or not at all, read with their format checked, one process on a folder at a time."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mnas_evo.errors import DamagedFile, InUse, OtherFormat
+
+FORMAT = 1
+
+
+class Form(BaseModel):
+    """Base of every JSON file's form: frozen, with no unknown key, and a format number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = FORMAT
+
+
+class Part(BaseModel):
+    """A part of a form, which has no format number of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+FormType = TypeVar("FormType", bound=Form)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole: a kill in the middle leaves the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_form(path: Path, form: Form) -> None:
+    """Writes a form as indented JSON."""
+    write_text(path, form.model_dump_json(indent=1) + "\n")
+
+
+def read_form(path: Path, form: type[FormType]) -> FormType:
+    """Reads a JSON file of a form.
+
+    Raises:
+        DamagedFile: it is not there, is no JSON, or does not fit the form.
+        OtherFormat: its format number is another.
+    """
+    raw = parse_json(read_text(path), source=path)
+    if not isinstance(raw, dict):
+        raise DamagedFile(f"{path} is damaged: it holds no JSON object")
+    if raw.get("format") != FORMAT:
+        raise OtherFormat(f"{path} has format {raw.get('format')!r}; this version reads and writes format {FORMAT}")
+    try:
+        return form.model_validate(raw)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()
+        )
+        raise DamagedFile(f"{path} is damaged: {faults}") from error
+
+
+def read_text(path: Path) -> str:
+    """Text of a file.
+
+    Raises:
+        DamagedFile: it is not there or holds no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DamagedFile(f"{path} is missing") from error
+    except UnicodeDecodeError as error:
+        raise DamagedFile(f"{path} is damaged: it is no text") from error
+
+
+def parse_json(text: str, *, source: object) -> object:
+    """A JSON document.
+
+    Raises:
+        DamagedFile: it is no JSON; the source is named.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DamagedFile(f"{source} is damaged: {error}") from error
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Writes a CSV file whole."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_csv(path: Path, header: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and columns of each row of a CSV file that must have at least the header's columns.
+
+    Raises:
+        DamagedFile: a column is missing, or a row is longer or shorter than the header.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path)))
+    if missing := [name for name in header if name not in (reader.fieldnames or ())]:
+        raise DamagedFile(f"{path} is damaged: it has no column {', '.join(missing)}")
+    for row in reader:
+        if None in row or None in row.values():
+            raise DamagedFile(f"{path}, line {reader.line_num}: it does not have {len(reader.fieldnames or ())} columns")
+        yield reader.line_num, row
+
+
+def fingerprint(*texts: str) -> str:
+    """SHA-256 of texts, in order."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(len(text).to_bytes(8, "big"))
+        digest.update(text.encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def only_process(folder: Path, *, doing: str) -> Iterator[None]:
+    """Holds a folder for this process; the lock goes with the process, however it ends.
+
+    Raises:
+        InUse: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InUse(f"another process is {doing} {folder}; wait for it or stop it") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,147 @@
+"""Raw measurements: what is asked of a device, what comes back, and the append-only file that keeps it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mnas_evo.errors import DamagedFile
+from mnas_evo.files import Form
+
+
+class DeviceFacts(Form):
+    """What was measured on and how. Two tables are comparable when all but `date` and `agent` agree."""
+
+    name: str
+    soc: str
+    os: str
+    runtime: str
+    runtime_version: str
+    threads: int
+    precision: str
+    batch: int = 1
+    governor: str | None = None
+    protocol: int = 1
+    agent: str = ""
+
+    def differences(self, other: "DeviceFacts") -> list[str]:
+        """What makes measurements under these facts and those incomparable, in words."""
+        names = ("soc", "runtime", "runtime_version", "threads", "precision", "batch")
+        return [
+            f"{name} {getattr(self, name)!r} against {getattr(other, name)!r}"
+            for name in names
+            if getattr(self, name) != getattr(other, name)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One short stay at one item: its key, its model's file in the plan's folder, its input shape (batch, c, h, w)."""
+
+    slot: int
+    item: str
+    model: str
+    in_shape: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Visits in order. A visit lasts `visit_ns` and at least `min_repeats` runs, and never more than `max_repeats`."""
+
+    folder: Path
+    visits: tuple[Visit, ...]
+    visit_ns: int
+    min_repeats: int = 5
+    max_repeats: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Raw times of one visit, ns, in order, warm-up included, with the device's state; or why the device refused."""
+
+    slot: int
+    item: str
+    times_ns: tuple[int, ...]
+    wall_ns: int
+    state: Mapping[str, float]
+    refusal: str | None = None
+
+
+class Device(Protocol):
+    """Something that runs a plan."""
+
+    def facts(self) -> DeviceFacts:
+        """What it is.
+
+        Raises:
+            DeviceError: it cannot be reached.
+        """
+        ...
+
+    def run(self, plan: Plan) -> Iterator[Run]:
+        """Runs the visits in order and gives each result as it comes.
+
+        Raises:
+            DeviceError: the device failed or went away; the runs already given stand.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets go of the device."""
+        ...
+
+
+class RunLog:
+    """runs.jsonl: one line a run, flushed as it comes. A last line torn by a kill is cut off; any other damage is refused."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> list[tuple[int, Run]]:
+        """(pass, run) of every line.
+
+        Raises:
+            DamagedFile: a line other than an unfinished last one cannot be read.
+        """
+        if not self._path.exists():
+            return []
+        content = self._path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            with self._path.open("r+b") as file:
+                file.truncate(len(whole))
+        found = []
+        for number, line in enumerate(whole.decode(errors="replace").splitlines(), start=1):
+            try:
+                raw = json.loads(line)
+                run = Run(
+                    slot=int(raw["slot"]),
+                    item=str(raw["item"]),
+                    times_ns=tuple(int(t) for t in raw["times_ns"]),
+                    wall_ns=int(raw["wall_ns"]),
+                    state={str(k): float(v) for k, v in raw["state"].items()},
+                    refusal=raw.get("refusal"),
+                )
+                found.append((int(raw["pass"]), run))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise DamagedFile(
+                    f"{self._path}, line {number}: it is no run ({error!r}); delete that line to measure it again"
+                ) from error
+        return found
+
+    def append(self, pass_number: int, run: Run) -> None:
+        """Adds one run."""
+        line = {
+            "pass": pass_number,
+            "slot": run.slot,
+            "item": run.item,
+            "times_ns": run.times_ns,
+            "wall_ns": run.wall_ns,
+            "state": dict(run.state),
+        }
+        if run.refusal is not None:
+            line["refusal"] = run.refusal
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, separators=(",", ":")) + "\n")

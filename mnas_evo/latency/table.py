@@ -1,0 +1,221 @@
+"""A latency table: a folder of text files, and the only place that knows their layout.
+
+    device.json     what was measured on, how and how well         ops.csv       rows: key, ms, spread, visits
+    networks.csv    whole networks: string, role, ms, spread, visits
+    predictor.json, correction.txt   what was fitted (predictor.py)      raw/   raw runs, kept out of the wheel
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mnas_evo.bundled import bundled_folder, is_bundled
+from mnas_evo.errors import DamagedFile, RequestError, UnmeasuredOp
+from mnas_evo.files import Form, Part, fingerprint, read_csv, read_form, read_text, write_csv, write_form
+from mnas_evo.latency.runs import DeviceFacts
+from mnas_evo.space.graph import Layer
+
+Role = Literal["sampled", "landmark", "asked"]
+
+OPS_HEADER = ("key", "ms", "spread_percent", "visits")
+NETWORKS_HEADER = ("network", "role", "ms", "spread_percent", "visits")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A time with the spread of its visits (scaled median absolute deviation) and their number."""
+
+    ms: float
+    spread_percent: float
+    visits: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredNetwork:
+    """A whole network: full canonical string, and why it was measured (`sampled` ones are what a fit learns from)."""
+
+    network: str
+    role: Role
+    time: Measured
+
+
+class CampaignFacts(Part):
+    """How one campaign went. Noise is the mean error of a time, as random halves of the passes tell it."""
+
+    id: str
+    date: str
+    target: str
+    space: str | None
+    space_fingerprint: str | None
+    passes: int
+    device_seconds: float
+    noise_rows_percent: float | None
+    noise_networks_percent: float | None
+    exposure_rows: float
+    exposure_networks: float
+    reference: str
+    reference_ms: float
+    refused: tuple[str, ...] = ()
+
+
+class DeviceForm(Form):
+    """device.json."""
+
+    device: DeviceFacts
+    campaigns: tuple[CampaignFacts, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows and networks measured on one device; the rows' keys carry batch and precision."""
+
+    name: str
+    device: DeviceFacts
+    campaigns: tuple[CampaignFacts, ...]
+    rows: Mapping[str, Measured]
+    networks: tuple[MeasuredNetwork, ...]
+
+    def row_key(self, layer: Layer) -> str:
+        """Key of a layer's row in this table."""
+        return row_key(layer, device=self.device)
+
+    def row_ms(self, layer: Layer) -> float:
+        """A layer's row, ms.
+
+        Raises:
+            UnmeasuredOp: the table has none.
+        """
+        row = self.rows.get(self.row_key(layer))
+        if row is None:
+            raise UnmeasuredOp(
+                f"{self.name} has no row for {self.row_key(layer)}. Measure it: "
+                f"mnas-evo profile TARGET --table {self.name} --missing, with the --space or --arch that holds it"
+            )
+        return row.ms
+
+    def missing(self, layers: Iterable[Layer]) -> list[str]:
+        """Keys of the layers that have no row."""
+        return sorted({key for layer in layers if (key := self.row_key(layer)) not in self.rows})
+
+    @property
+    def noise_percent(self) -> float | None:
+        """Noise of the times of whole networks, the newest campaign's; None where it is not known."""
+        known = [c.noise_networks_percent for c in self.campaigns if c.noise_networks_percent is not None]
+        return known[-1] if known else None
+
+
+def row_key(layer: Layer, *, device: DeviceFacts) -> str:
+    """Key of a layer's row: the layer's own with batch and precision."""
+    return f"{layer.spec.key}_b{device.batch}_{device.precision}"
+
+
+def find_table(name_or_path: str | Path) -> Path:
+    """Folder of a table: a path, or the name of one in ./latency_tables or shipped with mnas-evo.
+
+    Raises:
+        RequestError: there is none; those that are there are named.
+    """
+    path = Path(name_or_path)
+    for folder in (path, Path("latency_tables") / path, bundled_folder("latency_tables") / path):
+        if (folder / "device.json").is_file():
+            return folder
+    known = ", ".join(folder.name for folder in shipped_tables()) or "none"
+    raise RequestError(
+        f"no table at {str(name_or_path)!r}; shipped: {known}. Build one: mnas-evo profile local --table {name_or_path}"
+    )
+
+
+def shipped_tables() -> list[Path]:
+    """Folders of the tables that came with mnas-evo."""
+    return sorted(path.parent for path in bundled_folder("latency_tables").glob("*/device.json"))
+
+
+def refuse_stock(folder: Path) -> None:
+    """Keeps commands from writing into the installed stock.
+
+    Raises:
+        RequestError: the folder belongs to it.
+    """
+    if is_bundled(folder):
+        raise RequestError(f"{folder} came with mnas-evo and is read-only; give a folder of your own with --table DIR")
+
+
+def read_table(folder: Path) -> Table:
+    """Reads a table.
+
+    Raises:
+        DamagedFile: a file is missing or a line holds no sane measurement; the line is named.
+        OtherFormat: device.json has another format number.
+    """
+    form = read_form(folder / "device.json", DeviceForm)
+    rows: dict[str, Measured] = {}
+    for line, row in read_csv(folder / "ops.csv", OPS_HEADER):
+        if row["key"] in rows:
+            raise DamagedFile(f"{folder / 'ops.csv'}, line {line}: {row['key']} stands there twice")
+        rows[row["key"]] = _measured(row, where=f"{folder / 'ops.csv'}, line {line}")
+    networks: dict[str, MeasuredNetwork] = {}
+    for line, row in read_csv(folder / "networks.csv", NETWORKS_HEADER):
+        where = f"{folder / 'networks.csv'}, line {line}"
+        if row["network"] in networks:
+            raise DamagedFile(f"{where}: {row['network']} stands there twice")
+        role = row["role"]
+        if role not in ("sampled", "landmark", "asked"):
+            raise DamagedFile(f"{where}: role {role!r} is none of sampled, landmark, asked")
+        networks[row["network"]] = MeasuredNetwork(row["network"], role, _measured(row, where=where))
+    return Table(folder.name, form.device, form.campaigns, rows, tuple(networks.values()))
+
+
+def write_table(folder: Path, table: Table) -> None:
+    """Writes a table's measurements; what was fitted on older ones stays until it is fitted anew."""
+    refuse_stock(folder)
+    rows = [(key, *_columns(row)) for key, row in sorted(table.rows.items())]
+    write_csv(folder / "ops.csv", OPS_HEADER, rows)
+    networks = [(entry.network, entry.role, *_columns(entry.time)) for entry in table.networks]
+    write_csv(folder / "networks.csv", NETWORKS_HEADER, networks)
+    write_form(folder / "device.json", DeviceForm(device=table.device, campaigns=table.campaigns))
+
+
+def merge(old: Table | None, new: Table) -> Table:
+    """Measurements of a newer campaign added to a table's; the newer replace what both have.
+
+    Raises:
+        RequestError: they were made on different devices or in different ways.
+    """
+    if old is None:
+        return new
+    if differences := old.device.differences(new.device):
+        raise RequestError(
+            f"table {old.name} was measured with other facts ({'; '.join(differences)}); give another --table"
+        )
+    networks = {entry.network: entry for entry in (*old.networks, *new.networks)}
+    campaigns = {campaign.id: campaign for campaign in (*old.campaigns, *new.campaigns)}
+    rows = {**old.rows, **new.rows}
+    return Table(new.name, new.device, tuple(campaigns.values()), rows, tuple(networks.values()))
+
+
+def measurements_fingerprint(folder: Path) -> str:
+    """SHA-256 of a table's rows and networks, which a fit was made from."""
+    return fingerprint(*(read_text(folder / name) for name in ("ops.csv", "networks.csv")))
+
+
+def table_fingerprint(folder: Path, *, fitted: Sequence[str]) -> str:
+    """SHA-256 of all that a prediction depends on: measurements and the named files of the fit."""
+    return fingerprint(measurements_fingerprint(folder), *(read_text(folder / name) for name in fitted))
+
+
+def _columns(time: Measured) -> tuple[str, str, int]:
+    return (f"{time.ms:.6g}", f"{time.spread_percent:.3g}", time.visits)
+
+
+def _measured(row: Mapping[str, str], *, where: str) -> Measured:
+    try:
+        ms, spread, visits = float(row["ms"]), float(row["spread_percent"]), int(row["visits"])
+    except ValueError as error:
+        raise DamagedFile(f"{where}: {error}") from error
+    if not (math.isfinite(ms) and ms > 0):
+        raise DamagedFile(f"{where}: ms is {row['ms']}, which no run takes")
+    if not spread >= 0 or visits < 1:
+        raise DamagedFile(f"{where}: spread {row['spread_percent']}, visits {row['visits']} are no measurement")
+    return Measured(ms, spread, visits)
