@@ -1,0 +1,47 @@
+"""The two kinds of accuracy source: one that is dear and evaluates a network at a time, one that is cheap and predicts."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from mnas_evo.latency.predictor import Predictor
+from mnas_evo.space.architecture import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Top-1 of one network, percent, where it came from, and what it cost."""
+
+    top1: float
+    source: str
+    seconds: float
+
+
+class Evaluator(Protocol):
+    """Dear: one network at a time, in any process. Picklable between our own processes."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What results depend on, hashed."""
+        ...
+
+    def evaluate(self, network: Network, *, seed: int) -> Evaluation:
+        """Top-1 of a network; the same for the same seed.
+
+        Raises:
+            TrainingFailed: this network gives no result; others may.
+        """
+        ...
+
+
+class Surrogate(Predictor, Protocol):
+    """Cheap: predicts top-1, percent, of genomes of the space it was made for."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What predictions depend on, hashed."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """What its figures are called in an archive."""
+        ...

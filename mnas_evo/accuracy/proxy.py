@@ -1,0 +1,57 @@
+"""Accuracy by proxy training, the paper's way: each network trained alone for a few epochs (Tan et al. 2019, section 5)."""
+
+import time
+from dataclasses import dataclass
+
+from mnas_evo.accuracy.contract import Evaluation
+from mnas_evo.data.datasets import search_data
+from mnas_evo.errors import RequestError
+from mnas_evo.files import fingerprint
+from mnas_evo.space.architecture import Network
+from mnas_evo.training.loop import train
+from mnas_evo.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class ProxyTraining:
+    """Trains on the search's training images and reports top-1 on its validation images; never sees a test image.
+
+    The score is the mean of the last two epochs' top-1: one epoch's is noisier by what the last few steps did.
+    """
+
+    data: str
+    recipe: Recipe
+    split_seed: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Data set, split and every hyper-parameter."""
+        return fingerprint("proxy", self.data, str(self.split_seed), self.recipe.model_dump_json())
+
+    @property
+    def source(self) -> str:
+        """What its figures are called in an archive."""
+        return f"proxy:{self.data},epochs={self.recipe.epochs},recipe={self.recipe.name}"
+
+    def evaluate(self, network: Network, *, seed: int) -> Evaluation:
+        """Top-1 after the recipe's epochs."""
+        began = time.perf_counter()
+        data = search_data(self.data, seed=self.split_seed)
+        check_fits(network, channels=data.train.images.shape[1], classes=len(data.classes), data=self.data)
+        trained = train(network, data=(data.train, data.validation), recipe=self.recipe, seed=seed)
+        last = [epoch.top1 for epoch in trained.epochs[-2:]]
+        return Evaluation(sum(last) / len(last), self.source, time.perf_counter() - began)
+
+
+def check_fits(network: Network, *, channels: int, classes: int, data: str) -> None:
+    """Whether a network can be trained on a data set.
+
+    Raises:
+        RequestError: its channels or classes are others.
+    """
+    frame = network.frame
+    if (frame.channels, frame.classes) != (channels, classes):
+        raise RequestError(
+            f"{data} has images of {channels} channel(s) and {classes} classes; the network takes {frame.channels} and "
+            f"gives {frame.classes}. Choose a space, or --channels and --classes, that fit the data"
+        )

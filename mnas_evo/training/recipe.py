@@ -1,0 +1,66 @@
+"""Recipes: every hyper-parameter of a training, in a TOML file."""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from mnas_evo.errors import OtherFormat, RequestError
+from mnas_evo.files import FORMAT, Form
+
+_Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Recipe(Form):
+    """How a network is trained. Learning rate rises linearly over `warmup_epochs`, then falls along a cosine to 0.
+
+    `norm_momentum` is torch's. Images are moved by up to `shift_pixels` each way and mirrored where `flip` says so.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+    optimizer: Literal["adamw", "sgd", "rmsprop"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    momentum: _Share = 0.9
+    batch: Annotated[int, Field(ge=2)]
+    epochs: Annotated[int, Field(ge=1)]
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    label_smoothing: _Share = 0.0
+    dropout: _Share = 0.2
+    norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.01
+    shift_pixels: Annotated[int, Field(ge=0)] = 0
+    flip: bool = False
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with mnas-evo."""
+    return sorted(entry.name.removesuffix(".toml") for entry in _stock().iterdir() if entry.name.endswith(".toml"))
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """A recipe by name or from a file.
+
+    Raises:
+        RequestError: there is none, or it has faults, all of which are named.
+        OtherFormat: a file of another format number.
+    """
+    path = _stock() / f"{name_or_path}.toml" if name_or_path in recipe_names() else Path(name_or_path)
+    if not path.is_file():
+        raise RequestError(f"no recipe {name_or_path!r}; known are {', '.join(recipe_names())}, or give a TOML file")
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"recipe {name_or_path} is no TOML: {error}") from error
+    if raw.get("format") != FORMAT:
+        raise OtherFormat(f"recipe {name_or_path} has format {raw.get('format')!r}; this version reads format {FORMAT}")
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(str(p) for p in fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        raise RequestError(f"recipe {name_or_path} has faults: {faults}") from error
+
+
+def _stock() -> Path:
+    return Path(str(files("mnas_evo.training"))) / "recipes"
