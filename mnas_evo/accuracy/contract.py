@@ -1,7 +1,7 @@
 """The two kinds of accuracy source: one that is dear and evaluates a network at a time, one that is cheap and predicts."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mnas_evo.latency.predictor import Predictor
 from mnas_evo.space.architecture import Network
@@ -16,6 +16,7 @@ class Evaluation:
     seconds: float
 
 
+@runtime_checkable
 class Evaluator(Protocol):
     """Dear: one network at a time, in any process. Picklable between our own processes."""
 

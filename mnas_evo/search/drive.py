@@ -1,0 +1,253 @@
+"""Drives a searcher through a problem into an archive, from nothing or from where a killed run stopped."""
+
+import hashlib
+import math
+import multiprocessing
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from os import _exit
+
+import torch
+
+from mnas_evo.accuracy.contract import Evaluation, Evaluator
+from mnas_evo.errors import Infeasible, MnasEvoError, RequestError, RunChanged, TrainingFailed
+from mnas_evo.search.archive import Archive, Tell, Value
+from mnas_evo.search.contract import Outcome, Searcher
+from mnas_evo.search.objectives import Problem
+from mnas_evo.space.architecture import Network
+from mnas_evo.space.notation import format_network
+from mnas_evo.space.space import Genes
+
+DRAWS_PER_EVALUATION = 20
+
+Progress = Callable[[int, str], None]
+"""Called with the number of distinct evaluations so far and what is being done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a search ended: `budget` spent, space `exhausted` or searcher collapsed, or `draws` capped."""
+
+    reason: str
+    evaluations: int
+    draws: int
+
+
+def drive(
+    searcher: Searcher,
+    problem: Problem,
+    archive: Archive,
+    *,
+    evaluations: int,
+    seed: int,
+    workers: int = 1,
+    progress: Progress,
+) -> Ending:
+    """Replays what the archive holds through the searcher, then goes on until `evaluations` distinct ones are paid for.
+
+    An architecture outside a limit on a cheap quantity is told as such, costs nothing and counts nothing; draws are
+    capped at 20 times the evaluations.
+
+    Raises:
+        RunChanged: the replay asks for other architectures than the archive records.
+        Infeasible: a whole search found nothing within the limits.
+    """
+    recorded: dict[int, dict[int, Tell]] = {}
+    for tell in archive.tells():
+        recorded.setdefault(tell.batch, {})[tell.slot] = tell
+    known: dict[str, Tell] = {}
+    paid = draws = 0
+    with _evaluations(problem.dear, workers) as evaluate:
+        for batch in range(evaluations * DRAWS_PER_EVALUATION + 1):
+            genes = searcher.ask()
+            if len(genes) == 0:
+                return _end("exhausted", paid, draws, problem)
+            told = recorded.get(batch, {})
+            networks = problem.space.networks(genes)
+            _check_replay(told, networks, batch)
+            budget = evaluations - paid
+            filled = _fill(
+                told, genes, networks, problem, archive, evaluate, batch=batch, budget=budget, seed=seed, known=known,
+                progress=lambda done, text, before=paid: progress(before + done, text),
+            )  # fmt: skip
+            paid += sum(1 for tell in filled.values() if _is_paid(tell))
+            draws += len(filled)
+            if len(filled) == len(genes):
+                searcher.tell(genes, [_outcome(filled[slot], problem) for slot in range(len(genes))])
+            if paid >= evaluations:
+                return _end("budget", paid, draws, problem)
+            if draws >= evaluations * DRAWS_PER_EVALUATION:
+                return _end("draws", paid, draws, problem)
+    return _end("draws", paid, draws, problem)
+
+
+def network_seed(seed: int, network: str) -> int:
+    """The seed an architecture is evaluated with: its own in every run of one seed, whatever the order."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {network}".encode()).digest()[:4], "big") >> 1
+
+
+def evaluate_all(
+    evaluator: Evaluator, networks: Sequence[Network], *, seed: int, workers: int
+) -> Iterator[tuple[Network, Evaluation | str]]:
+    """Evaluates networks outside any search, in the order they end; a failure comes as its message."""
+    tasks = [(network, network_seed(seed, format_network(network))) for network in networks]
+    with _evaluations(evaluator, workers) as evaluate:
+        for number, result in evaluate(tasks):
+            yield networks[number], result
+
+
+def _is_paid(tell: Tell) -> bool:
+    return not tell.repeat and tell.kind != "violation"
+
+
+def _end(reason: str, paid: int, draws: int, problem: Problem) -> Ending:
+    if paid == 0:
+        raise Infeasible(
+            f"none of {draws} architectures drawn meets the limits "
+            f"({', '.join(f'{name} {limit:g}' for name, limit in problem.limits.items())}); loosen them"
+        )
+    return Ending(reason, paid, draws)
+
+
+def _check_replay(told: dict[int, Tell], networks: list[Network], batch: int) -> None:
+    for slot, tell in told.items():
+        asked = format_network(networks[slot]) if slot < len(networks) else None
+        if asked != tell.network:
+            raise RunChanged(
+                f"batch {batch}, slot {slot}: the archive holds {tell.network}, the search now asks for {asked}; "
+                "another version or setting wrote this run, give another --run"
+            )
+
+
+def _fill(
+    told: dict[int, Tell],
+    genes: Genes,
+    networks: list[Network],
+    problem: Problem,
+    archive: Archive,
+    evaluate: "_Evaluate",
+    *,
+    batch: int,
+    budget: int,
+    seed: int,
+    known: dict[str, Tell],
+    progress: Progress,
+) -> dict[int, Tell]:
+    """The batch's tells by slot: those recorded, then what is missing, as far as the budget goes, in slot order."""
+    filled = dict(told)
+    known.update({tell.network: tell for tell in told.values() if not tell.repeat})
+    paid = sum(1 for tell in told.values() if _is_paid(tell))
+    progress(paid, f"generation {batch + 1}")
+    cheap = problem.cheap_values(genes)
+    pending: list[Tell] = []
+    tasks: list[tuple[Network, int]] = []
+    repeats: list[tuple[int, str]] = []
+
+    def keep(tell: Tell) -> None:
+        archive.add_tell(tell)
+        filled[tell.slot] = tell
+        if not tell.repeat:
+            known[tell.network] = tell
+
+    for slot, network in enumerate(networks):
+        name = format_network(network)
+        if slot in told:
+            continue
+        if name in known or any(name == waiting.network for waiting in pending):
+            repeats.append((slot, name))
+            continue
+        own_seed = network_seed(seed, name)
+        tell = Tell(batch, slot, name, tuple(int(g) for g in genes[slot]), "values", values=cheap[slot], seed=own_seed)
+        violation = problem.violation(cheap[slot])
+        if violation > 0:
+            keep(replace(tell, kind="violation", violation=violation))
+        elif paid + len(pending) >= budget:
+            break
+        elif problem.dear is None:
+            keep(tell)
+            paid += 1
+        else:
+            pending.append(tell)
+            tasks.append((network, own_seed))
+    for number, result in evaluate(tasks):
+        keep(_evaluated(pending[number], result, problem))
+        paid += 1
+        progress(paid, f"generation {batch + 1}")
+    for slot, name in repeats:
+        if name in known:
+            keep(replace(known[name], batch=batch, slot=slot, repeat=True, seconds=0.0))
+    return filled
+
+
+def _evaluated(tell: Tell, result: Evaluation | str, problem: Problem) -> Tell:
+    if isinstance(result, str):
+        return replace(tell, kind="failure", message=result)
+    if not math.isfinite(result.top1):
+        return replace(tell, kind="failure", message=f"top-1 is {result.top1}", seconds=result.seconds)
+    values = {**tell.values, "top1": Value(result.top1, result.source)}
+    # A limit on top-1 is known to be missed only now, when it is paid for: the tell keeps its values and says by how much.
+    return replace(tell, values=values, violation=problem.violation(values), seconds=result.seconds)
+
+
+def _outcome(tell: Tell, problem: Problem) -> Outcome:
+    if tell.kind == "values":
+        return problem.outcome(tell.values)
+    return Outcome(tell.kind, violation=tell.violation)
+
+
+def _evaluate(evaluator: Evaluator | None, network: Network, seed: int) -> Evaluation | str:
+    """One evaluation, in whatever process; why it gave no result, where it did not."""
+    assert evaluator is not None
+    try:
+        return evaluator.evaluate(network, seed=seed)
+    except (TrainingFailed, RuntimeError, ArithmeticError) as error:
+        return f"{type(error).__name__}: {error}"[:500]
+
+
+_Evaluate = Callable[[Sequence[tuple[Network, int]]], Iterator[tuple[int, Evaluation | str]]]
+"""Evaluates (network, seed) tasks and gives (task number, result) as each ends."""
+
+
+@contextmanager
+def _evaluations(dear: Evaluator | None, workers: int) -> Iterator[_Evaluate]:
+    """Where evaluations run: in this process one by one, or in `workers` others of one thread each."""
+    if workers < 1:
+        raise RequestError(f"workers is at least 1, not {workers}")
+    if dear is None or workers == 1:
+        yield lambda tasks: ((number, _evaluate(dear, *task)) for number, task in enumerate(tasks))
+        return
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+
+    def evaluate(tasks: Sequence[tuple[Network, int]]) -> Iterator[tuple[int, Evaluation | str]]:
+        futures = {executor.submit(_evaluate, dear, *task): number for number, task in enumerate(tasks)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise MnasEvoError(
+                "a worker process died (out of memory?); what was evaluated is kept, run the command again with fewer "
+                "--workers"
+            ) from error
+
+    try:
+        yield evaluate
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """One thread a worker, and none outlives the search, even one that was killed."""
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        _exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -1,0 +1,96 @@
+"""Fronts: which architectures nothing dominates, how much they cover, and the archive's front with measurements joined."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pymoo.indicators.hv import Hypervolume
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+from mnas_evo.search.archive import Archive, Tell
+from mnas_evo.search.objectives import MAXIMISED
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An evaluated architecture with what is known of it. Its latency is the measured one where there is one."""
+
+    tell: Tell
+    top1: float | None
+    latency_ms: float | None
+    predicted_ms: float | None
+    measured_ms: float | None
+
+    @property
+    def network(self) -> str:
+        """Full canonical string."""
+        return self.tell.network
+
+    def quantity(self, name: str) -> float:
+        """A quantity, measured where it was measured."""
+        if name == "latency_ms" and self.latency_ms is not None:
+            return self.latency_ms
+        return self.tell.values[name].value
+
+
+def candidates(archive: Archive) -> list[Candidate]:
+    """Every architecture that was evaluated to an end within the limits, in the order it was asked."""
+    measured = archive.measurements("latency_ms")
+    found = []
+    for tell in archive.tells():
+        if tell.kind != "values" or tell.repeat:
+            continue
+        predicted = tell.values["latency_ms"].value if "latency_ms" in tell.values else None
+        on_device = measured[tell.network].value if tell.network in measured else None
+        top1 = tell.values["top1"].value if "top1" in tell.values else None
+        latency = on_device if on_device is not None else predicted
+        found.append(Candidate(tell, top1, latency, predicted, on_device))
+    return found
+
+
+def front(found: Sequence[Candidate], objectives: Sequence[str]) -> list[Candidate]:
+    """The candidates that no other dominates, by their second objective (latency, as a rule), then the first."""
+    if not found:
+        return []
+    rows = non_dominated(minimised(found, objectives))
+    return sorted((found[i] for i in rows), key=lambda c: [c.quantity(name) for name in reversed(objectives)])
+
+
+def minimised(found: Sequence[Candidate], objectives: Sequence[str]) -> Matrix:
+    """Objectives of candidates, all to be minimised: (n, m)."""
+    signs = np.array([-1.0 if name in MAXIMISED else 1.0 for name in objectives])
+    return signs * np.array([[c.quantity(name) for name in objectives] for c in found]).reshape(-1, len(objectives))
+
+
+def non_dominated(values: Matrix) -> NDArray[np.int64]:
+    """Rows of (n, m) minimised objectives that no other row dominates; of equal rows the first."""
+    _, first = np.unique(values, axis=0, return_index=True)
+    first = np.sort(first)
+    return np.asarray(first[NonDominatedSorting().do(values[first], only_non_dominated_front=True)], dtype=np.int64)
+
+
+def hypervolume(values: Matrix, reference: Matrix) -> float:
+    """Hypervolume of (n, m) minimised objectives within a reference point (m,); what lies beyond it counts nothing."""
+    inside = values[(values < reference).all(axis=1)]
+    return float(Hypervolume(ref_point=reference)(inside)) if len(inside) else 0.0
+
+
+def reference_point(found: Sequence[Candidate], objectives: Sequence[str]) -> Matrix:
+    """The worst value of each objective in the first batch, the same for all the run: (m,)."""
+    first = [c for c in found if c.tell.batch == found[0].tell.batch]
+    return np.asarray(minimised(first, objectives).max(axis=0))
+
+
+def hypervolume_curve(found: Sequence[Candidate], objectives: Sequence[str]) -> Matrix:
+    """Hypervolume after each evaluation: (n,)."""
+    values, reference = minimised(found, objectives), reference_point(found, objectives)
+    kept = np.empty((0, values.shape[1]))
+    curve = []
+    for row in values:
+        kept = np.vstack([kept, row])
+        kept = kept[non_dominated(kept)]
+        curve.append(hypervolume(kept, reference))
+    return np.array(curve)

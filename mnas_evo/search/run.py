@@ -1,0 +1,203 @@
+"""A run folder: what was asked (run.json), its archive, and the search that fills it, begun or gone on with."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from mnas_evo.accuracy.contract import Evaluator
+from mnas_evo.accuracy.spec import parse_accuracy
+from mnas_evo.errors import RequestError, RunChanged
+from mnas_evo.files import Form, only_process, read_form, write_form
+from mnas_evo.latency.predictor import load_predictor, predictor_fingerprint
+from mnas_evo.latency.table import find_table
+from mnas_evo.search.archive import Archive, Measurement
+from mnas_evo.search.contract import Searcher
+from mnas_evo.search.drive import Ending, Progress, drive, evaluate_all
+from mnas_evo.search.nsga2 import Nsga2
+from mnas_evo.search.objectives import Counted, Problem, Source, parse_limits, parse_objectives
+from mnas_evo.search.random_search import RandomSearch
+from mnas_evo.space.named import LANDMARKS, named_network
+from mnas_evo.space.notation import format_network
+from mnas_evo.space.space import SearchSpace
+from mnas_evo.space.space_file import load_space
+
+ALGORITHMS: dict[str, Callable[..., Searcher]] = {
+    "nsga2": lambda space, objectives, seed, population: Nsga2(
+        space, objectives=objectives, seed=seed, population=population
+    ),
+    "random": lambda space, objectives, seed, population: RandomSearch(space, seed=seed, batch=population),
+}
+
+
+class RunForm(Form):
+    """run.json: what was asked, and hashes of everything the result depends on."""
+
+    space: str
+    table: str | None
+    accuracy: str
+    algorithm: str
+    population: int
+    seed: int
+    objectives: tuple[str, ...]
+    limits: dict[str, float]
+    pins: dict[str, str]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """A search as it is asked for: names and texts as on the command line."""
+
+    space: str
+    table: str | None
+    accuracy: str
+    algorithm: str = "nsga2"
+    evaluations: int = 200
+    population: int = 20
+    seed: int = 0
+    objectives: str = "top1,latency"
+    limits: tuple[str, ...] = ()
+    workers: int = 1
+
+
+def archive_path(folder: Path) -> Path:
+    """The archive of a run folder."""
+    return folder / "archive.sqlite"
+
+
+def open_run(folder: Path) -> tuple[RunForm, Archive]:
+    """What a run was asked, and its archive.
+
+    Raises:
+        RequestError: the folder holds no run.
+    """
+    if not (folder / "run.json").is_file():
+        raise RequestError(f"{folder} holds no search; start one: mnas-evo search --run {folder}")
+    return read_form(folder / "run.json", RunForm), Archive(archive_path(folder))
+
+
+def search(folder: Path, request: SearchRequest, *, progress: Progress) -> Ending:
+    """Searches into a run folder; a run that exists goes on, if all that it depends on is as it was.
+
+    Raises:
+        RunChanged: the folder holds a run of other settings or inputs; the first that differs is named.
+        Infeasible: the limits leave nothing.
+        InUse: another process works on the folder.
+    """
+    if request.algorithm not in ALGORITHMS:
+        raise RequestError(f"unknown algorithm {request.algorithm!r}; known are {', '.join(ALGORITHMS)}")
+    if request.evaluations < 1 or request.population < 2:
+        raise RequestError(
+            f"a search needs at least 1 evaluation and a population of 2, not {request.evaluations} and "
+            f"{request.population}"
+        )
+    problem, pins = _problem(request)
+    problem.check_feasible(seed=request.seed)
+    form = RunForm(
+        space=request.space,
+        table=request.table,
+        accuracy=request.accuracy,
+        algorithm=request.algorithm,
+        population=request.population,
+        seed=request.seed,
+        objectives=problem.objectives,
+        limits=dict(problem.limits),
+        pins=pins,
+        versions={name: version(name) for name in ("mnas-evo", "torch", "numpy", "pymoo", "lightgbm")}
+        | {"python": platform.python_version()},
+    )
+    with only_process(folder, doing="searching into"):
+        _begin(folder, form)
+        with Archive(archive_path(folder), create=True) as archive:
+            searcher = ALGORITHMS[request.algorithm](
+                problem.space, len(problem.objectives), request.seed, request.population
+            )
+            ending = drive(
+                searcher,
+                problem,
+                archive,
+                evaluations=request.evaluations,
+                seed=request.seed,
+                workers=request.workers,
+                progress=progress,
+            )
+            _evaluate_landmarks(archive, problem, request, progress=progress, done=ending.evaluations)
+    return ending
+
+
+def run_space(form: RunForm) -> SearchSpace:
+    """The space of a run.
+
+    Raises:
+        RunChanged: its definition is no longer what the run was made with.
+    """
+    space = load_space(form.space)
+    if space.fingerprint != form.pins["space"]:
+        raise RunChanged(f"space {form.space} is no longer what this run was made with")
+    return space
+
+
+def _begin(folder: Path, form: RunForm) -> None:
+    path = folder / "run.json"
+    if not path.exists():
+        write_form(path, form)
+        return
+    found = read_form(path, RunForm)
+    for name in ("space", "accuracy", "algorithm", "population", "seed", "objectives", "limits"):
+        was, now = getattr(found, name), getattr(form, name)
+        if was != now:
+            raise RunChanged(f"{folder} is a run with {name} {was!r}, not {now!r}; give another --run")
+    for name, pin in form.pins.items():
+        if found.pins.get(name) != pin:
+            raise RunChanged(f"the {name} that {folder} was started with has changed since; give another --run")
+    for name in ("torch", "numpy", "pymoo"):
+        if found.versions.get(name) != form.versions[name]:
+            raise RunChanged(
+                f"{folder} was started with {name} {found.versions.get(name)}, now it is {form.versions[name]}; a search "
+                "gone on with would not be the same. Install that version or give another --run"
+            )
+
+
+def _problem(request: SearchRequest) -> tuple[Problem, dict[str, str]]:
+    space = load_space(request.space)
+    objectives, limits = parse_objectives(request.objectives), parse_limits(list(request.limits))
+    needed = {*objectives, *limits}
+    pins = {"space": space.fingerprint}
+    cheap: dict[str, Source] = {}
+    if "latency_ms" in needed:
+        if request.table is None:
+            raise RequestError("latency is an objective or a limit: give --table, or leave it out of --objectives")
+        folder = find_table(request.table)
+        cheap["latency_ms"] = Source(load_predictor(folder).for_space(space), f"predicted:{folder.name}")
+        pins["table"] = predictor_fingerprint(folder)
+    for quantity in ("params", "macs"):
+        cheap[quantity] = Source(Counted(space, quantity), "counted")
+    dear: Evaluator | None = None
+    if "top1" in needed:
+        accuracy = parse_accuracy(request.accuracy, space)
+        pins["accuracy"] = accuracy.fingerprint
+        if isinstance(accuracy, Evaluator):
+            dear = accuracy
+        else:
+            cheap["top1"] = Source(accuracy, accuracy.source)
+    return Problem(space, objectives, limits, cheap, dear), pins
+
+
+def _evaluate_landmarks(
+    archive: Archive, problem: Problem, request: SearchRequest, *, progress: Progress, done: int
+) -> None:
+    """The published networks' top-1 by the same source, for the picture; measurements, of which no searcher hears."""
+    if problem.dear is None:
+        return
+    known = archive.measurements("top1")
+    networks = [named_network(name, task=problem.space.frame) for name in LANDMARKS]
+    left = [network for network in networks if format_network(network) not in known]
+    if left:
+        progress(done, "published networks")
+    for network, result in evaluate_all(problem.dear, left, seed=request.seed, workers=request.workers):
+        if not isinstance(result, str):
+            details = {"role": "landmark", "seconds": result.seconds}
+            measurement = Measurement(format_network(network), "top1", result.top1, result.source, details=details)
+            archive.add_measurements([measurement])
