@@ -1,0 +1,71 @@
+"""Exports a trained network as ONNX, with all that is needed to use it inside, and checks it against torch."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from mnas_evo.errors import MnasEvoError
+from mnas_evo.models.onnx_writer import TrainedWeights, onnx_model
+from mnas_evo.space.lowering import lower
+from mnas_evo.space.notation import format_network
+from mnas_evo.training.checkpoint import Checkpoint
+
+TOLERANCE = 1e-4
+_IMAGES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Where the file lies, and how far its outputs are from torch's: largest difference over largest output."""
+
+    path: Path
+    relative_difference: float
+
+
+def export_onnx(checkpoint: Checkpoint, path: Path) -> Exported:
+    """Writes an ONNX file of any batch size that takes normalised images and gives logits.
+
+    Metadata: `network`, `classes`, `mean` and `deviation` (each a JSON list; images on the scale 0 to 255 are to be
+    normalised with them).
+
+    Raises:
+        MnasEvoError: its outputs differ from torch's by more than 1e-4 relative; nothing is written.
+    """
+    model = onnx_model(lower(checkpoint.network), weights=TrainedWeights(checkpoint.module), batch="batch")
+    metadata = {
+        "network": format_network(checkpoint.network),
+        "data": checkpoint.data,
+        "classes": json.dumps(checkpoint.classes),
+        "mean": json.dumps(checkpoint.normalisation.mean),
+        "deviation": json.dumps(checkpoint.normalisation.deviation),
+        "layout": "float32 (batch, channels, height, width); (pixel - mean) / deviation, pixels 0 to 255",
+    }
+    onnx.helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model)
+    content = model.SerializeToString()
+    difference = _difference(checkpoint, content)
+    if not difference <= TOLERANCE:
+        raise MnasEvoError(f"the ONNX outputs differ from torch's by {difference:.2g} relative; {path} is not written")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_bytes(content)
+    os.replace(beside, path)
+    return Exported(path, difference)
+
+
+def _difference(checkpoint: Checkpoint, content: bytes) -> float:
+    """Largest difference of logits over the largest logit, on images drawn at random."""
+    frame = checkpoint.network.frame
+    shape = (_IMAGES, frame.channels, frame.height, frame.width)
+    images = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    with torch.no_grad():
+        expected = checkpoint.module(torch.from_numpy(images)).numpy()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    found = session.run(None, {"images": images})[0]
+    return float(np.abs(found - expected).max() / np.abs(expected).max())

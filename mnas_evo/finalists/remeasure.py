@@ -1,0 +1,141 @@
+"""Takes a front back to the device: what its networks really take, and how far the predictions were off where it matters.
+
+A search seeks out what is underpredicted, so the error on a front is not the error on random networks. Some networks
+of the table are measured again beside the front: what they differ by from then is the device's doing, not the predictor's.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mnas_evo.devices.campaign import Campaign, Item, Progress
+from mnas_evo.errors import DeviceError, RequestError
+from mnas_evo.files import fingerprint
+from mnas_evo.finalists.choose import OBJECTIVES, spread
+from mnas_evo.latency.runs import Device
+from mnas_evo.latency.table import Table, find_table, read_table
+from mnas_evo.search.archive import Measurement
+from mnas_evo.search.front import Candidate, candidates, front
+from mnas_evo.search.run import open_run
+from mnas_evo.space.lowering import lower
+from mnas_evo.space.named import named_network
+from mnas_evo.space.notation import parse_network
+
+ANCHORS = 8
+PASSES = 8
+WANTED_NOISE_PERCENT = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Remeasured:
+    """What re-measuring came to. Errors are of predicted against measured, percent; bias > 0: slower than predicted.
+
+    `anchors_*` compare the table's own networks now and then; nan where the run has no table.
+    """
+
+    networks: int
+    noise_percent: float
+    error_percent: float
+    bias_percent: float
+    inside_interval: int
+    anchors_error_percent: float
+    anchors_bias_percent: float
+
+
+def remeasure(
+    folder: Path, device: Device, *, top: int, minutes: float, progress: Progress, seed: int = 0
+) -> Remeasured:
+    """Measures a spread of a run's predicted front and writes what it finds into the archive, beside the tells.
+
+    Killed and started again it goes on; an ended one is not measured again unless the front has changed.
+
+    Raises:
+        RequestError: no front with latencies, or a device other than the table's.
+        DeviceError: the device failed; everything measured is kept.
+    """
+    form, archive = open_run(folder)
+    with archive:
+        chosen = spread(_predicted_front(candidates(archive)), top)
+        if not chosen:
+            raise RequestError(f"{folder} has no front with latencies to measure again")
+        table = read_table(find_table(form.table)) if form.table else None
+        facts = device.facts()
+        if table is not None and (differences := table.device.differences(facts)):
+            raise RequestError(
+                f"the predictions of {folder} are for another device ({'; '.join(differences)}); profile this one first"
+            )
+        anchors = _anchors(table, {candidate.network for candidate in chosen})
+        names = [candidate.network for candidate in chosen] + list(anchors)
+        identity = fingerprint(*names, str(seed))[:12]
+        raw = folder / "remeasure" / identity
+        reference = named_network("mobilenet-v2", task=parse_network(names[0]).frame)
+        items = [Item(name, "network", lower(parse_network(name))) for name in names]
+        campaign = Campaign(raw, device, items, reference=("mobilenet-v2", lower(reference)), seed=seed)
+        outcome = campaign.measure(
+            minutes=minutes, wanted_noise_percent=WANTED_NOISE_PERCENT, fewest_passes=PASSES, progress=progress
+        )
+        shutil.rmtree(raw / "models", ignore_errors=True)
+        if outcome.refused:
+            raise DeviceError(f"the device refused {len(outcome.refused)} networks of the front: {outcome.refused[0]}")
+        ms = dict(zip(outcome.networks.items, outcome.networks.ms, strict=True))
+        spreads = dict(zip(outcome.networks.items, outcome.networks.spread_percent, strict=True))
+        written = archive.measurements("latency_ms")
+        archive.add_measurements(
+            [
+                _measurement(candidate, float(ms[candidate.network]), float(spreads[candidate.network]), identity, facts.name)
+                for candidate in chosen
+                if candidate.network not in written or written[candidate.network].details["campaign"] != identity
+            ]
+        )
+    return _judge(chosen, ms, anchors, outcome.networks.noise_percent)
+
+
+def _predicted_front(found: Sequence[Candidate]) -> list[Candidate]:
+    """The front by predicted latencies, whatever was measured since: the same set each time it is asked for."""
+    known = [c for c in found if c.predicted_ms is not None and c.top1 is not None]
+    by_prediction = [Candidate(c.tell, c.top1, c.predicted_ms, c.predicted_ms, None) for c in known]
+    return front(by_prediction, OBJECTIVES)
+
+
+def _anchors(table: Table | None, without: set[str]) -> dict[str, float]:
+    """Some sampled networks of the table, spread over its latencies, with the ms it has for them."""
+    if table is None:
+        return {}
+    sampled = sorted(
+        (entry for entry in table.networks if entry.role == "sampled" and entry.network not in without),
+        key=lambda entry: entry.time.ms,
+    )
+    rows = np.unique(np.linspace(0, len(sampled) - 1, min(ANCHORS, len(sampled))).round().astype(int))
+    return {sampled[row].network: sampled[row].time.ms for row in rows}
+
+
+def _measurement(candidate: Candidate, ms: float, spread_percent: float, identity: str, device: str) -> Measurement:
+    said = candidate.tell.values["latency_ms"]
+    inside = said.low is not None and said.high is not None and said.low <= ms <= said.high
+    details = {"campaign": identity, "predicted_ms": said.value, "inside_interval": inside}
+    return Measurement(candidate.network, "latency_ms", ms, f"measured:{device}", spread_percent, details)
+
+
+def _judge(
+    chosen: Sequence[Candidate], ms: dict[str, float], anchors: dict[str, float], noise_percent: float
+) -> Remeasured:
+    measured = np.array([ms[candidate.network] for candidate in chosen])
+    predicted = np.array([candidate.tell.values["latency_ms"].value for candidate in chosen])
+    inside = sum(
+        value.low is not None and value.high is not None and value.low <= now <= value.high
+        for value, now in zip((c.tell.values["latency_ms"] for c in chosen), measured, strict=True)
+    )
+    off = 100 * (measured / predicted - 1)
+    drift = 100 * (np.array([ms[name] for name in anchors]) / np.array(list(anchors.values())) - 1)
+    return Remeasured(
+        len(chosen),
+        noise_percent,
+        float(np.abs(off).mean()),
+        float(off.mean()),
+        int(inside),
+        float(np.abs(drift).mean()) if len(drift) else float("nan"),
+        float(drift.mean()) if len(drift) else float("nan"),
+    )
