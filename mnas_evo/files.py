@@ -121,7 +121,9 @@ def read_csv(path: Path, header: Sequence[str]) -> Iterator[tuple[int, dict[str,
         raise DamagedFile(f"{path} is damaged: it has no column {', '.join(missing)}")
     for row in reader:
         if None in row or None in row.values():
-            raise DamagedFile(f"{path}, line {reader.line_num}: it does not have {len(reader.fieldnames or ())} columns")
+            raise DamagedFile(
+                f"{path}, line {reader.line_num}: it does not have {len(reader.fieldnames or ())} columns"
+            )
         yield reader.line_num, row
 
 

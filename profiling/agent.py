@@ -6,16 +6,22 @@ Messages are JSON, one a line: the host's on standard input, the agent's on stan
 prints goes to standard error. The agent ends when its input does.
 """
 
+from __future__ import annotations
+
 import argparse
+import contextlib
 import glob
 import json
 import os
 import platform
 import sys
 import time
+from typing import Any, Callable, Dict, List, Optional
 
 AGENT = "mnas_evo python agent 1"
 PROTOCOL = 1
+
+Message = Dict[str, Any]
 
 
 class OnnxRuntime:
@@ -24,8 +30,7 @@ class OnnxRuntime:
     name = "onnxruntime"
     precisions = ("fp32",)
 
-    def __init__(self, threads, precision):
-        # type: (int, str) -> None
+    def __init__(self, threads: int, precision: str) -> None:
         import onnxruntime
 
         self._module = onnxruntime
@@ -38,7 +43,7 @@ class OnnxRuntime:
         options.log_severity_level = 3
         self._options = options
 
-    def load(self, path, images):  # type: ignore[no-untyped-def]
+    def load(self, path: str, images: Any) -> Callable[[], None]:
         """A function without arguments that runs the model once on the images."""
         session = self._module.InferenceSession(path, self._options, providers=["CPUExecutionProvider"])
         binding = session.io_binding()
@@ -46,7 +51,7 @@ class OnnxRuntime:
         binding.bind_output(session.get_outputs()[0].name)
         run = session.run_with_iobinding
 
-        def once():  # type: ignore[no-untyped-def]
+        def once() -> None:
             run(binding)
 
         return once
@@ -55,7 +60,7 @@ class OnnxRuntime:
 RUNTIMES = {OnnxRuntime.name: OnnxRuntime}
 
 
-def measure(runtime, folder, visit, limits):  # type: ignore[no-untyped-def]
+def measure(runtime: OnnxRuntime, folder: str, visit: Message, limits: Message) -> Message:
     """One visit: loads the model, runs it for the time asked, keeps every time, the first (cold) one too."""
     import numpy
 
@@ -63,7 +68,8 @@ def measure(runtime, folder, visit, limits):  # type: ignore[no-untyped-def]
     shape = tuple(visit["in_shape"])
     images = numpy.random.RandomState(0).standard_normal(shape).astype(numpy.float32)
     once = runtime.load(os.path.join(folder, visit["model"]), images)
-    times, clock = [], time.perf_counter_ns
+    times: List[int] = []
+    clock = time.perf_counter_ns
     spent = 0
     while len(times) < limits["max_repeats"] and (spent < limits["visit_ns"] or len(times) < limits["min_repeats"]):
         start = clock()
@@ -80,14 +86,11 @@ def measure(runtime, folder, visit, limits):  # type: ignore[no-untyped-def]
     }
 
 
-def state():
-    # type: () -> dict
+def state() -> Dict[str, float]:
     """What the system tells of itself just now: load, clock, temperature; only what can be read."""
     found = {}
-    try:
+    with contextlib.suppress(OSError, AttributeError):
         found["load"] = os.getloadavg()[0]
-    except (OSError, AttributeError):
-        pass
     clock = _number("/sys/devices/system/cpu/cpu%d/cpufreq/scaling_cur_freq" % _core())
     if clock is not None:
         found["clock_mhz"] = clock / 1e3
@@ -98,7 +101,7 @@ def state():
     return found
 
 
-def facts(runtime, threads, precision):  # type: ignore[no-untyped-def]
+def facts(runtime: OnnxRuntime, threads: int, precision: str) -> Message:
     """What this device is."""
     governor = "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_governor" % _core()
     return {
@@ -115,8 +118,7 @@ def facts(runtime, threads, precision):  # type: ignore[no-untyped-def]
     }
 
 
-def _processor():
-    # type: () -> str
+def _processor() -> str:
     described = _text("/proc/cpuinfo") or ""
     for line in described.splitlines():
         name, _, value = line.partition(":")
@@ -125,22 +127,20 @@ def _processor():
     return platform.processor() or platform.machine()
 
 
-def _core():
-    # type: () -> int
+def _core() -> int:
     if hasattr(os, "sched_getaffinity"):
         return min(os.sched_getaffinity(0))
     return 0
 
 
-def _pin(threads):
-    # type: (int) -> None
+def _pin(threads: int) -> None:
     """Keeps to the last cores, which the system itself uses least."""
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, set(allowed[-threads:]))
 
 
-def _text(path):  # type: ignore[no-untyped-def]
+def _text(path: str) -> Optional[str]:
     try:
         with open(path) as file:
             return file.read().strip()
@@ -148,7 +148,7 @@ def _text(path):  # type: ignore[no-untyped-def]
         return None
 
 
-def _number(path):  # type: ignore[no-untyped-def]
+def _number(path: str) -> Optional[float]:
     text = _text(path)
     try:
         return float(text) if text else None
@@ -156,8 +156,7 @@ def _number(path):  # type: ignore[no-untyped-def]
         return None
 
 
-def main():
-    # type: () -> int
+def main() -> int:
     parser = argparse.ArgumentParser(description="Measures models on this device; speaks profiling/PROTOCOL.md.")
     parser.add_argument("--runtime", default="onnxruntime", choices=sorted(RUNTIMES))
     parser.add_argument("--threads", type=int, default=1)
@@ -167,7 +166,7 @@ def main():
     wire = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a runtime that prints must not speak on the wire
 
-    def send(message):  # type: ignore[no-untyped-def]
+    def send(message: Message) -> None:
         wire.write(json.dumps(message, separators=(",", ":")) + "\n")
         wire.flush()
 
@@ -185,7 +184,8 @@ def main():
     for line in sys.stdin:
         message = json.loads(line)
         if message["type"] != "plan" or message["protocol"] != PROTOCOL:
-            send({"type": "error", "message": "cannot read a %s of protocol %s" % (message["type"], message["protocol"])})
+            unread = "cannot read a %s of protocol %s" % (message["type"], message["protocol"])
+            send({"type": "error", "message": unread})
             return 2
         for visit in message["visits"]:
             try:

@@ -1,4 +1,4 @@
-"""The two kinds of accuracy source: one that is dear and evaluates a network at a time, one that is cheap and predicts."""
+"""The two kinds of accuracy source: one is dear and evaluates a network at a time, one is cheap and predicts."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable

@@ -1,4 +1,4 @@
-"""Accuracy by proxy training, the paper's way: each network trained alone for a few epochs (Tan et al. 2019, section 5)."""
+"""Accuracy by proxy training: each network trained alone for a few epochs (Tan et al. 2019, section 5)."""
 
 import time
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ VISIT_SECONDS = 120.0  # the longest silence between two visits
 
 
 class AgentProcess:
-    """An agent started by a command; the wire is profiling/PROTOCOL.md's. A device by the contract of latency/runs.py."""
+    """An agent started by a command, as a device; the wire is profiling/PROTOCOL.md's."""
 
     def __init__(self, command: list[str]) -> None:
         self._command = command

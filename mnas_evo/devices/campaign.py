@@ -1,4 +1,4 @@
-"""A campaign: what is measured when. Shuffled passes over all items, a reference between, until the noise or the budget says stop.
+"""A campaign: what is measured when. Shuffled passes, a reference between, until noise or budget says stop.
 
 All state is in the campaign's folder (campaign.json and runs.jsonl), written as it comes, so that a killed campaign
 goes on with the visit it was at.
@@ -74,7 +74,12 @@ class Campaign:
         self._log = RunLog(folder / "runs.jsonl")
 
     def measure(
-        self, *, minutes: float, wanted_noise_percent: float = 0.5, fewest_passes: int = FEWEST_PASSES, progress: Progress
+        self,
+        *,
+        minutes: float,
+        wanted_noise_percent: float = 0.5,
+        fewest_passes: int = FEWEST_PASSES,
+        progress: Progress,
     ) -> Outcome:
         """Visits every item at least `fewest_passes` times, then on until the noise is as wanted or the time is spent.
 

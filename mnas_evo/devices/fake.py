@@ -9,7 +9,7 @@ from mnas_evo.latency.runs import DeviceFacts, Plan, Run
 
 
 class FakeDevice:
-    """Gives every item its true time, times a drift over visits, plus one-sided noise; refuses or dies where told to."""
+    """Gives every item its true time, times a drift, plus one-sided noise; refuses or dies where told to."""
 
     def __init__(
         self,

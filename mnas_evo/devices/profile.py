@@ -69,7 +69,9 @@ def profile(
         table = read_table(folder) if (folder / "device.json").exists() else None
         facts = device.facts()
         if table is not None and (differences := table.device.differences(facts)):
-            raise RequestError(f"{folder} was measured on another device ({'; '.join(differences)}); give another --table")
+            raise RequestError(
+                f"{folder} was measured on another device ({'; '.join(differences)}); give another --table"
+            )
         networks = _landmarks_and_asked(request)
         layers = _layers(request, networks)
         if request.missing and table is not None:
@@ -101,9 +103,7 @@ def profile(
             facts,
             (campaign_facts,),
             _measured(outcome.rows),
-            tuple(
-                MeasuredNetwork(name, networks[name][0], time) for name, time in _measured(outcome.networks).items()
-            ),
+            tuple(MeasuredNetwork(name, networks[name][0], time) for name, time in _measured(outcome.networks).items()),
         )
         table = merge(table, new)
         write_table(folder, table)
@@ -166,7 +166,7 @@ def _spread(request: ProfileRequest, rows: dict[str, Measured], facts: DeviceFac
     )
     ms = space.sum_over(genes, sums)[:, 0]
     order = np.argsort(ms, kind="stable")
-    wanted = np.linspace(*np.quantile(ms, [0.01, 0.99]), request.networks)
+    wanted = np.linspace(float(np.quantile(ms, 0.01)), float(np.quantile(ms, 0.99)), request.networks)
     picked = np.unique(np.searchsorted(ms[order], wanted).clip(0, len(order) - 1))
     return space.networks(genes[order[picked]])
 
@@ -216,11 +216,11 @@ def _facts(outcome: Outcome, *, identity: str, target: str, space: SearchSpace |
 def _readme(table: Table) -> str:
     last = table.campaigns[-1]
     noise = "not known" if last.noise_networks_percent is None else f"{last.noise_networks_percent:.2f} %"
+    how = f"{table.device.runtime} {table.device.runtime_version}, {table.device.threads} thread(s)"
     return (
         f"# {table.name}\n\n"
-        f"{table.device.soc}, {table.device.runtime} {table.device.runtime_version}, {table.device.threads} thread(s), "
-        f"{table.device.precision}, batch {table.device.batch}. {len(table.rows)} rows and {len(table.networks)} networks; "
-        f"last measured {last.date}, {last.passes} passes, {last.device_seconds:.0f} s on the device.\n\n"
+        f"{table.device.soc}, {how}, {table.device.precision}, batch {table.device.batch}.\n"
+        f"{len(table.rows)} rows and {len(table.networks)} networks; last measured {last.date}: {last.passes} passes, "
+        f"{last.device_seconds:.0f} s on the device.\n\n"
         f"Noise of a network's time: {noise} (half of what random halves of the passes disagree by, on average).\n"
     )
-

@@ -1,7 +1,7 @@
-"""Takes a front back to the device: what its networks really take, and how far the predictions were off where it matters.
+"""Takes a front back to the device: what its networks really take, and how far predictions were off there.
 
 A search seeks out what is underpredicted, so the error on a front is not the error on random networks. Some networks
-of the table are measured again beside the front: what they differ by from then is the device's doing, not the predictor's.
+of the table are measured again beside the front: what they differ by since is the device's doing.
 """
 
 import shutil
@@ -85,7 +85,9 @@ def remeasure(
         written = archive.measurements("latency_ms")
         archive.add_measurements(
             [
-                _measurement(candidate, float(ms[candidate.network]), float(spreads[candidate.network]), identity, facts.name)
+                _measurement(
+                    candidate, float(ms[candidate.network]), float(spreads[candidate.network]), identity, facts.name
+                )
                 for candidate in chosen
                 if candidate.network not in written or written[candidate.network].details["campaign"] != identity
             ]

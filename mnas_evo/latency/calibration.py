@@ -23,7 +23,7 @@ class Calibration:
     def ms(self, sums: Matrix, parts: Matrix) -> Matrix:
         """Calibrated times, (n,), of sums (n,) and their parts (n, p); at least a tenth of the scaled sum."""
         priced = self.overhead_ms + self.scale * sums + parts @ np.array(self.departures)
-        return np.maximum(priced, 0.1 * self.scale * sums)
+        return np.asarray(np.maximum(priced, 0.1 * self.scale * sums))
 
 
 def fit_calibration(sums: Matrix, parts: Matrix, ms: Matrix, *, shrinkage: float) -> Calibration:

@@ -1,4 +1,4 @@
-"""From visits to one time an item: low quantile of a visit, drift by exposure, lower half of the visits, split-half noise.
+"""From visits to one time an item: low quantiles, drift by exposure, lower half of visits, split-half noise.
 
 On a shared processor noise only ever adds time, and one visit is not a measurement: the medians of two visits
 to one network differ by 6 to 18 %. Hence low quantiles, several visits, and a noise figure beside every time.
@@ -72,7 +72,9 @@ def combine(runs: Sequence[tuple[int, Run]], items: Sequence[str], *, reference:
 
 def reference_series(runs: Sequence[tuple[int, Run]], *, reference: str) -> list[tuple[int, int, float]]:
     """(pass, slot, ms) of every visit to the reference, in order."""
-    found = [(number, run.slot, visit_ms(run.times_ns)) for number, run in runs if run.item == reference and run.times_ns]
+    found = [
+        (number, run.slot, visit_ms(run.times_ns)) for number, run in runs if run.item == reference and run.times_ns
+    ]
     return sorted(found)
 
 
@@ -97,7 +99,8 @@ def _lower_half_mean(times: Matrix) -> Matrix:
     counts = np.isfinite(times).sum(axis=1)
     keep = np.arange(times.shape[1]) < ((counts + 1) // 2)[:, None]
     sums = np.where(keep, ordered, 0.0).sum(axis=1)
-    return np.divide(sums, keep.sum(axis=1), out=np.full(len(times), np.nan), where=counts > 0)
+    mean: Matrix = np.divide(sums, keep.sum(axis=1), out=np.full(len(times), np.nan), where=counts > 0)
+    return mean
 
 
 def _spread_percent(times: Matrix) -> Matrix:

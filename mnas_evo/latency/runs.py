@@ -93,7 +93,7 @@ class Device(Protocol):
 
 
 class RunLog:
-    """runs.jsonl: one line a run, flushed as it comes. A last line torn by a kill is cut off; any other damage is refused."""
+    """runs.jsonl: one line a run, written as it comes. A last line torn by a kill is cut off, other damage refused."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

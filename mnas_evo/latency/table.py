@@ -1,8 +1,8 @@
 """A latency table: a folder of text files, and the only place that knows their layout.
 
-    device.json     what was measured on, how and how well         ops.csv       rows: key, ms, spread, visits
-    networks.csv    whole networks: string, role, ms, spread, visits
-    predictor.json, correction.txt   what was fitted (predictor.py)      raw/   raw runs, kept out of the wheel
+device.json     what was measured on, how and how well         ops.csv       rows: key, ms, spread, visits
+networks.csv    whole networks: string, role, ms, spread, visits
+predictor.json, correction.txt   what was fitted (predictor.py)      raw/   raw runs, kept out of the wheel
 """
 
 import math
@@ -18,6 +18,8 @@ from mnas_evo.latency.runs import DeviceFacts
 from mnas_evo.space.graph import Layer
 
 Role = Literal["sampled", "landmark", "asked"]
+
+_ROLES: dict[str, Role] = {"sampled": "sampled", "landmark": "landmark", "asked": "asked"}
 
 OPS_HEADER = ("key", "ms", "spread_percent", "visits")
 NETWORKS_HEADER = ("network", "role", "ms", "spread_percent", "visits")
@@ -160,9 +162,9 @@ def read_table(folder: Path) -> Table:
         where = f"{folder / 'networks.csv'}, line {line}"
         if row["network"] in networks:
             raise DamagedFile(f"{where}: {row['network']} stands there twice")
-        role = row["role"]
-        if role not in ("sampled", "landmark", "asked"):
-            raise DamagedFile(f"{where}: role {role!r} is none of sampled, landmark, asked")
+        role = _ROLES.get(row["role"])
+        if role is None:
+            raise DamagedFile(f"{where}: role {row['role']!r} is none of {', '.join(_ROLES)}")
         networks[row["network"]] = MeasuredNetwork(row["network"], role, _measured(row, where=where))
     return Table(folder.name, form.device, form.campaigns, rows, tuple(networks.values()))
 

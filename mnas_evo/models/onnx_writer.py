@@ -5,7 +5,7 @@ Batch norm is folded into its convolution, as every runtime does it; dropout is 
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -30,7 +30,7 @@ class Weights(Protocol):
 
 
 def onnx_model(graph: Graph, *, weights: Weights, batch: int | str = 1) -> onnx.ModelProto:
-    """The graph as an ONNX model: input `images` (batch, c, h, w), output `logits` (batch, classes) or a layer's output.
+    """The graph as an ONNX model: `images` (batch, c, h, w) to `logits` (batch, classes) or a layer's `output`.
 
     A string as batch leaves it open, under that name.
     """
@@ -78,7 +78,11 @@ def _layer_nodes(
         if op.kind == "conv":
             shape = (op.out_shape[0], in_channels // op.groups, op.kernel, op.kernel)
             tensors = weights.tensors(number, j, name=name, shape=shape)
-            window = {"kernel_shape": [op.kernel] * 2, "strides": [op.stride] * 2, "pads": list(op.pads)}
+            window: dict[str, Any] = {
+                "kernel_shape": [op.kernel] * 2,
+                "strides": [op.stride] * 2,
+                "pads": list(op.pads),
+            }
             inputs += [tensor.name for tensor in tensors]
             yield helper.make_node("Conv", inputs, [name], group=op.groups, **window), tensors
         elif op.kind == "linear":

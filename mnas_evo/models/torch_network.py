@@ -93,7 +93,9 @@ class _Convolution(nn.Module):
             groups=op.groups,
             bias=not op.norm,
         )
-        self.norm = nn.BatchNorm2d(op.out_shape[0], eps=options.norm_eps, momentum=options.norm_momentum) if op.norm else None
+        self.norm = (
+            nn.BatchNorm2d(op.out_shape[0], eps=options.norm_eps, momentum=options.norm_momentum) if op.norm else None
+        )
 
     def forward(self, value: Tensor) -> Tensor:
         if self._extra_pads is not None:
@@ -125,7 +127,7 @@ class _GlobalPool(nn.Module):
 
 
 def initialise(network: GraphNetwork, *, seed: int) -> None:
-    """Fresh weights as in the authors' code: convolutions normal by fan-out, linear uniform by its outputs, biases 0."""
+    """Fresh weights as in the authors' code: convolutions normal by fan-out, linear uniform, biases 0."""
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

@@ -1,7 +1,7 @@
-"""The archive: everything a search asked, paid for and was told, in one SQLite file; and what was measured later, apart.
+"""The archive: all that a search asked, paid for and was told, in one SQLite file; what was measured later, apart.
 
-`tells` and `tell_values` are append-only and hold exactly what the searcher saw, in (batch, slot) order: replayed through
-the same searcher they give its state. `measurements` never touch them. One evaluation is one transaction.
+`tells` and `tell_values` are append-only and hold exactly what the searcher saw, in (batch, slot) order: replayed
+through the same searcher they give its state. `measurements` never touch them. One evaluation is one transaction.
 """
 
 import datetime
@@ -211,7 +211,10 @@ class Archive:
             "ORDER BY id",
             quantity,
         )
-        return {row[0]: Measurement(*row[:5], details=json.loads(row[5])) for row in rows}
+        return {
+            network: Measurement(network, name, value, source, spread, json.loads(details))
+            for network, name, value, source, spread, details in rows
+        }
 
     def _query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         try:

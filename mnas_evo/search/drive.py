@@ -59,30 +59,22 @@ def drive(
     recorded: dict[int, dict[int, Tell]] = {}
     for tell in archive.tells():
         recorded.setdefault(tell.batch, {})[tell.slot] = tell
-    known: dict[str, Tell] = {}
-    paid = draws = 0
+    draws = 0
     with _evaluations(problem.dear, workers) as evaluate:
+        filler = _Filler(problem, archive, evaluate, seed=seed, budget=evaluations, progress=progress)
         for batch in range(evaluations * DRAWS_PER_EVALUATION + 1):
             genes = searcher.ask()
             if len(genes) == 0:
-                return _end("exhausted", paid, draws, problem)
-            told = recorded.get(batch, {})
-            networks = problem.space.networks(genes)
-            _check_replay(told, networks, batch)
-            budget = evaluations - paid
-            filled = _fill(
-                told, genes, networks, problem, archive, evaluate, batch=batch, budget=budget, seed=seed, known=known,
-                progress=lambda done, text, before=paid: progress(before + done, text),
-            )  # fmt: skip
-            paid += sum(1 for tell in filled.values() if _is_paid(tell))
-            draws += len(filled)
-            if len(filled) == len(genes):
-                searcher.tell(genes, [_outcome(filled[slot], problem) for slot in range(len(genes))])
-            if paid >= evaluations:
-                return _end("budget", paid, draws, problem)
+                return _end("exhausted", filler.paid, draws, problem)
+            told = filler.fill(batch, genes, recorded.get(batch, {}))
+            draws += len(told)
+            if len(told) == len(genes):
+                searcher.tell(genes, [_outcome(told[slot], problem) for slot in range(len(genes))])
+            if filler.paid >= evaluations:
+                return _end("budget", filler.paid, draws, problem)
             if draws >= evaluations * DRAWS_PER_EVALUATION:
-                return _end("draws", paid, draws, problem)
-    return _end("draws", paid, draws, problem)
+                break
+    return _end("draws", filler.paid, draws, problem)
 
 
 def network_seed(seed: int, network: str) -> int:
@@ -98,10 +90,6 @@ def evaluate_all(
     with _evaluations(evaluator, workers) as evaluate:
         for number, result in evaluate(tasks):
             yield networks[number], result
-
-
-def _is_paid(tell: Tell) -> bool:
-    return not tell.repeat and tell.kind != "violation"
 
 
 def _end(reason: str, paid: int, draws: int, problem: Problem) -> Ending:
@@ -123,64 +111,77 @@ def _check_replay(told: dict[int, Tell], networks: list[Network], batch: int) ->
             )
 
 
-def _fill(
-    told: dict[int, Tell],
-    genes: Genes,
-    networks: list[Network],
-    problem: Problem,
-    archive: Archive,
-    evaluate: "_Evaluate",
-    *,
-    batch: int,
-    budget: int,
-    seed: int,
-    known: dict[str, Tell],
-    progress: Progress,
-) -> dict[int, Tell]:
-    """The batch's tells by slot: those recorded, then what is missing, as far as the budget goes, in slot order."""
-    filled = dict(told)
-    known.update({tell.network: tell for tell in told.values() if not tell.repeat})
-    paid = sum(1 for tell in told.values() if _is_paid(tell))
-    progress(paid, f"generation {batch + 1}")
-    cheap = problem.cheap_values(genes)
-    pending: list[Tell] = []
-    tasks: list[tuple[Network, int]] = []
-    repeats: list[tuple[int, str]] = []
+class _Filler:
+    """Fills batches with tells: those recorded, then what is missing, as far as the budget goes, in slot order."""
 
-    def keep(tell: Tell) -> None:
-        archive.add_tell(tell)
+    def __init__(
+        self,
+        problem: Problem,
+        archive: Archive,
+        evaluate: "_Evaluate",
+        *,
+        seed: int,
+        budget: int,
+        progress: Progress,
+    ) -> None:
+        self._problem = problem
+        self._archive = archive
+        self._evaluate = evaluate
+        self._seed = seed
+        self._budget = budget
+        self._progress = progress
+        self._known: dict[str, Tell] = {}
+        self.paid = 0
+
+    def fill(self, batch: int, genes: Genes, recorded: dict[int, Tell]) -> dict[int, Tell]:
+        """Tells of a batch by slot; fewer than were asked only when the budget ends within it."""
+        networks = self._problem.space.networks(genes)
+        _check_replay(recorded, networks, batch)
+        filled: dict[int, Tell] = {}
+        for tell in recorded.values():
+            self._count(tell, filled)
+        self._progress(self.paid, f"generation {batch + 1}")
+        cheap = self._problem.cheap_values(genes)
+        pending: list[Tell] = []
+        tasks: list[tuple[Network, int]] = []
+        repeats: list[tuple[int, str]] = []
+        for slot, network in enumerate(networks):
+            if slot in recorded:
+                continue
+            name = format_network(network)
+            if name in self._known or any(name == tell.network for tell in pending):
+                repeats.append((slot, name))
+                continue
+            own_seed = network_seed(self._seed, name)
+            own_genes = tuple(int(g) for g in genes[slot])
+            tell = Tell(batch, slot, name, own_genes, "values", values=cheap[slot], seed=own_seed)
+            violation = self._problem.violation(cheap[slot])
+            if violation > 0:
+                self._keep(replace(tell, kind="violation", violation=violation), filled)
+            elif self.paid + len(pending) >= self._budget:
+                break
+            elif self._problem.dear is None:
+                self._keep(tell, filled)
+            else:
+                pending.append(tell)
+                tasks.append((network, own_seed))
+        for number, result in self._evaluate(tasks):
+            self._keep(_evaluated(pending[number], result, self._problem), filled)
+            self._progress(self.paid, f"generation {batch + 1}")
+        for slot, name in repeats:
+            if name in self._known:
+                self._keep(replace(self._known[name], batch=batch, slot=slot, repeat=True, seconds=0.0), filled)
+        return filled
+
+    def _keep(self, tell: Tell, filled: dict[int, Tell]) -> None:
+        self._archive.add_tell(tell)
+        self._count(tell, filled)
+
+    def _count(self, tell: Tell, filled: dict[int, Tell]) -> None:
         filled[tell.slot] = tell
         if not tell.repeat:
-            known[tell.network] = tell
-
-    for slot, network in enumerate(networks):
-        name = format_network(network)
-        if slot in told:
-            continue
-        if name in known or any(name == waiting.network for waiting in pending):
-            repeats.append((slot, name))
-            continue
-        own_seed = network_seed(seed, name)
-        tell = Tell(batch, slot, name, tuple(int(g) for g in genes[slot]), "values", values=cheap[slot], seed=own_seed)
-        violation = problem.violation(cheap[slot])
-        if violation > 0:
-            keep(replace(tell, kind="violation", violation=violation))
-        elif paid + len(pending) >= budget:
-            break
-        elif problem.dear is None:
-            keep(tell)
-            paid += 1
-        else:
-            pending.append(tell)
-            tasks.append((network, own_seed))
-    for number, result in evaluate(tasks):
-        keep(_evaluated(pending[number], result, problem))
-        paid += 1
-        progress(paid, f"generation {batch + 1}")
-    for slot, name in repeats:
-        if name in known:
-            keep(replace(known[name], batch=batch, slot=slot, repeat=True, seconds=0.0))
-    return filled
+            self._known[tell.network] = tell
+            self.paid += tell.kind != "violation"
 
 
 def _evaluated(tell: Tell, result: Evaluation | str, problem: Problem) -> Tell:
@@ -189,7 +190,7 @@ def _evaluated(tell: Tell, result: Evaluation | str, problem: Problem) -> Tell:
     if not math.isfinite(result.top1):
         return replace(tell, kind="failure", message=f"top-1 is {result.top1}", seconds=result.seconds)
     values = {**tell.values, "top1": Value(result.top1, result.source)}
-    # A limit on top-1 is known to be missed only now, when it is paid for: the tell keeps its values and says by how much.
+    # A limit on top-1 is known to be missed only when it is paid for: the tell keeps its values and says by how much.
     return replace(tell, values=values, violation=problem.violation(values), seconds=result.seconds)
 
 

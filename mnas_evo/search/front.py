@@ -1,4 +1,4 @@
-"""Fronts: which architectures nothing dominates, how much they cover, and the archive's front with measurements joined."""
+"""Fronts: which architectures nothing dominates, how much they cover, and measurements joined to predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def candidates(archive: Archive) -> list[Candidate]:
     measured = archive.measurements("latency_ms")
     found = []
     for tell in archive.tells():
-        if tell.kind != "values" or tell.repeat:
+        if tell.kind != "values" or tell.repeat or tell.violation > 0:
             continue
         predicted = tell.values["latency_ms"].value if "latency_ms" in tell.values else None
         on_device = measured[tell.network].value if tell.network in measured else None
@@ -62,7 +62,8 @@ def front(found: Sequence[Candidate], objectives: Sequence[str]) -> list[Candida
 def minimised(found: Sequence[Candidate], objectives: Sequence[str]) -> Matrix:
     """Objectives of candidates, all to be minimised: (n, m)."""
     signs = np.array([-1.0 if name in MAXIMISED else 1.0 for name in objectives])
-    return signs * np.array([[c.quantity(name) for name in objectives] for c in found]).reshape(-1, len(objectives))
+    values = np.array([[c.quantity(name) for name in objectives] for c in found], dtype=np.float64)
+    return np.asarray(signs * values.reshape(-1, len(objectives)))
 
 
 def non_dominated(values: Matrix) -> NDArray[np.int64]:

@@ -76,7 +76,9 @@ class _Uniform(Sampling):  # type: ignore[misc]
         super().__init__()
         self._space = space
 
-    def _do(self, problem: Problem, n_samples: int, *args: Any, random_state: np.random.Generator, **kwargs: Any) -> Genes:
+    def _do(
+        self, problem: Problem, n_samples: int, *args: Any, random_state: np.random.Generator, **kwargs: Any
+    ) -> Genes:
         drawn = self._space.sample(20 * n_samples, rng=random_state)
         _, first = np.unique(drawn, axis=0, return_index=True)
         return drawn[np.sort(first)[:n_samples]]

@@ -71,7 +71,7 @@ class Problem:
         return [-values[name] if name in MAXIMISED else values[name] for name in self.objectives]
 
     def check_feasible(self, *, seed: int) -> None:
-        """Looks for an architecture within each limit on a cheap quantity: a large sample, then descent from its best.
+        """Looks for an architecture within each limit on a cheap quantity: a large sample, descent from its best.
 
         Raises:
             Infeasible: none was found; the message gives the nearest value that was.
@@ -83,8 +83,8 @@ class Problem:
             best = sign * self._nearest(quantity, sign, np.random.default_rng([seed, 2]))
             if sign * best > sign * limit:
                 raise Infeasible(
-                    f"no architecture of space {self.space.name} has {quantity} within {limit:g}; the nearest found has "
-                    f"{best:.4g}. Give a limit of {best:.4g} or looser, or another space"
+                    f"no architecture of space {self.space.name} has {quantity} within {limit:g}; the nearest found "
+                    f"has {best:.4g}. Give a limit of {best:.4g} or looser, or another space"
                 )
 
     def _nearest(self, quantity: str, sign: float, rng: np.random.Generator) -> float:
@@ -157,5 +157,7 @@ def parse_limits(texts: list[str]) -> dict[str, float]:
             found[QUANTITIES[name]] = float(number)
         except ValueError:
             known = ", ".join(QUANTITIES)
-            raise RequestError(f"cannot read limit {text!r}: write each once, as latency=80; known are {known}") from None
+            raise RequestError(
+                f"cannot read limit {text!r}: write each once, as latency=80; known are {known}"
+            ) from None
     return found

@@ -155,8 +155,8 @@ def _begin(folder: Path, form: RunForm) -> None:
     for name in ("torch", "numpy", "pymoo"):
         if found.versions.get(name) != form.versions[name]:
             raise RunChanged(
-                f"{folder} was started with {name} {found.versions.get(name)}, now it is {form.versions[name]}; a search "
-                "gone on with would not be the same. Install that version or give another --run"
+                f"{folder} was started with {name} {found.versions.get(name)}, now it is {form.versions[name]}; "
+                "a search gone on with would not be the same. Install that version or give another --run"
             )
 
 

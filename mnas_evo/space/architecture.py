@@ -128,6 +128,4 @@ class Network:
 
     def with_task(self, *, height: int, width: int, channels: int, classes: int) -> "Network":
         """The same layers for another input and another number of classes."""
-        return replace(
-            self, frame=replace(self.frame, height=height, width=width, channels=channels, classes=classes)
-        )
+        return replace(self, frame=replace(self.frame, height=height, width=width, channels=channels, classes=classes))

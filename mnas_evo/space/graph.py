@@ -5,9 +5,8 @@ from typing import Any, Literal
 
 from mnas_evo.space.architecture import Activation, Padding
 
-OpKind = Literal[
-    "conv", "relu", "relu6", "sigmoid", "add", "mul", "avg_pool", "global_pool", "dropout", "linear"
-]
+OpKind = Literal["conv", "relu", "relu6", "sigmoid", "add", "mul", "avg_pool", "global_pool", "dropout", "linear"]
+LayerSkip = Literal["", "add", "pool"]
 Shape = tuple[int, int, int]
 
 
@@ -39,7 +38,7 @@ class LayerSpec:
     kernel: int
     expansion: int
     se_ratio: float
-    skip: Literal["", "add", "pool"]
+    skip: LayerSkip
     in_channels: int
     out_channels: int
     stride: int
@@ -51,7 +50,7 @@ class LayerSpec:
     @property
     def key(self) -> str:
         """Key of its row, to which a table adds batch and precision: `mbconv_e3_k3_se0.25_i16_o24_s2_112x112_relu`."""
-        parts = [self.op]
+        parts: list[str] = [self.op]
         if self.op == "mbconv":
             parts.append(f"e{self.expansion}")
         if self.op in ("conv", "mbconv"):
@@ -116,7 +115,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A network lowered: layers in a chain, and for each the place it has: `stem`, `BLOCK.LAYER`, `head`, `classifier`."""
+    """A network lowered: layers in a chain, each with its place: `stem`, `BLOCK.LAYER`, `head`, `classifier`."""
 
     in_shape: Shape
     layers: tuple[Layer, ...]

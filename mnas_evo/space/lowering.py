@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from mnas_evo.space.architecture import Activation, Block, Frame, Network, Padding
-from mnas_evo.space.graph import Graph, Layer, LayerSpec, Op, OpKind, Shape
+from mnas_evo.space.graph import Graph, Layer, LayerSkip, LayerSpec, Op, OpKind, Shape
 
 
 def lower(network: Network) -> Graph:
@@ -56,10 +56,10 @@ def block_layers(block: Block, *, height: int, width: int, frame: Frame) -> list
     channels, stride = block.in_channels, block.stride
     for _ in range(block.layers):
         adds = stride == 1 and channels == block.out_channels
-        skip = {"pool": "pool", "identity": "add" if adds else "", "none": ""}[block.skip]
+        skips: dict[str, LayerSkip] = {"pool": "pool", "identity": "add" if adds else "", "none": ""}
         spec = LayerSpec(
-            block.op, block.kernel, block.expansion, block.se_ratio, skip, channels, block.out_channels, stride,
-            height, width, frame.activation, frame.padding,
+            block.op, block.kernel, block.expansion, block.se_ratio, skips[block.skip], channels,
+            block.out_channels, stride, height, width, frame.activation, frame.padding,
         )  # fmt: skip
         layers.append(lower_layer(spec))
         _, height, width = layers[-1].out_shape

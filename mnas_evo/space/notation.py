@@ -89,8 +89,8 @@ def parse_network(text: str, *, defaults: Frame | None = None, check_inputs: boo
         frame,
         stem_channels=int(stem[1]),
         stem_stride=int(stem[2] or 2),
-        activation=stem[3] or "relu",
-        padding=stem[4] or "symmetric",
+        activation="relu6" if stem[3] == "relu6" else "relu",
+        padding="same" if stem[4] else "symmetric",
         head_channels=int(head[1]),
     )
     blocks: list[Block] = []
@@ -108,7 +108,9 @@ def _parse_block(text: str, *, position: int, in_channels: int, check_inputs: bo
     for token in text.split("_"):
         match = _TOKEN.fullmatch(token)
         if match is None:
-            raise NotationError(f"{where}: cannot read {token!r}; a block looks like r2_k3_s22_e6_i16_o24_se0.25_noskip")
+            raise NotationError(
+                f"{where}: cannot read {token!r}; a block looks like r2_k3_s22_e6_i16_o24_se0.25_noskip"
+            )
         se, ratio, letter, number, word = match.groups()
         name = _NAMES[letter] if letter else "se_ratio" if se else "op" if word == "conv" else "skip"
         if name in found:

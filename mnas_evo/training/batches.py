@@ -1,4 +1,4 @@
-"""Batches of images in memory: shuffled and augmented by a generator of their own, so that any epoch can be drawn again."""
+"""Batches of images in memory, shuffled and augmented by a generator of their own: any epoch can be drawn again."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A trained network in a file: its full string, classes, normalisation and weights; plain values, read with weights_only."""
+"""A trained network in a file: string, classes, normalisation and weights; plain values, read with weights_only."""
 
 import os
 import pickle

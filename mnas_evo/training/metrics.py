@@ -22,7 +22,7 @@ from mnas_evo.training.checkpoint import Checkpoint
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """All but `loss` and `confusion` in percent; precision, recall and F1 averaged over classes. Rows of `confusion` are true."""
+    """In percent but for `loss` and `confusion` (rows true); precision, recall, F1 averaged over classes."""
 
     top1: float
     top5: float

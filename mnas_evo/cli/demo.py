@@ -1,0 +1,115 @@
+"""`mnas-evo demo`: the whole job, small. It calls what the other commands call, in order, and every stage resumes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mnas_evo.cli.terminal import print_table, stage
+
+SPACE = "digits"
+DATA = "digits"
+TARGET = "local"
+ACCURACY = f"proxy:{DATA},epochs=6,recipe=quick"
+PROFILE_MINUTES = 2.0
+NETWORKS = 100
+EVALUATIONS = 64
+POPULATION = 16
+FINALISTS = 12
+RECIPE = "digits"
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything; one that exists is gone on with.")] = Path("demo"),
+    workers: Annotated[int, typer.Option(help="Processes that train, one thread each.", min=1)] = 2,
+) -> None:
+    """The whole job, small, on this machine: profile, fit, search, re-measure, train, export, report.
+
+    Data: 1,797 scans of handwritten digits that come with scikit-learn. Five minutes or so on two cores. Stopped or
+    killed at any moment, the same command goes on where it was.
+    """
+    from mnas_evo.devices.profile import ProfileRequest, profile
+    from mnas_evo.devices.target import open_device, parse_target
+    from mnas_evo.errors import RequestError
+    from mnas_evo.finalists.choose import knee
+    from mnas_evo.finalists.evaluation import evaluate
+    from mnas_evo.finalists.export import export_onnx
+    from mnas_evo.finalists.final_training import TrainingRequest, train_final
+    from mnas_evo.finalists.remeasure import remeasure
+    from mnas_evo.latency.fitting import fit
+    from mnas_evo.latency.predictor import load_predictor
+    from mnas_evo.report.page import write_report
+    from mnas_evo.search.front import candidates, front
+    from mnas_evo.search.run import SearchRequest, open_run, search
+    from mnas_evo.space.notation import parse_network
+    from mnas_evo.space.space_file import load_space
+    from mnas_evo.training.recipe import load_recipe
+
+    table, run, training = out / "table", out / "run", out / "training"
+    space, target = load_space(SPACE), parse_target(TARGET)
+    device = open_device(target)
+    try:
+        with stage("profiling") as report:
+            request = ProfileRequest(space, networks=NETWORKS)
+            measured, campaign = profile(
+                table, device, request, target=str(target), minutes=PROFILE_MINUTES, progress=report
+            )
+        with stage("fitting") as report:
+            report(0.0, f"{NETWORKS} networks")
+            try:
+                predictor = load_predictor(table)
+            except RequestError:  # none yet, or of an earlier, unfinished profile
+                predictor = fit(table)
+        with stage("searching") as report:
+            searched = SearchRequest(
+                SPACE, str(table), ACCURACY, evaluations=EVALUATIONS, population=POPULATION, workers=workers
+            )
+            search(run, searched, progress=lambda done, note: report(done / EVALUATIONS, f"{done} {note}"))
+        with stage("re-measuring") as report:
+            remeasured = remeasure(run, device, top=FINALISTS, minutes=1.0, progress=report)
+        form, archive = open_run(run)
+        with archive:
+            best = front(candidates(archive), form.objectives)
+        chosen = knee(best)
+        with stage("training") as report:
+            final = TrainingRequest(parse_network(chosen.network), DATA, load_recipe(RECIPE))
+            checkpoint = train_final(
+                training,
+                final,
+                epoch_done=lambda epoch, total: report(epoch.number / total, f"validation top-1 {epoch.top1:.2f} %"),
+            )
+        with stage("evaluating") as report:
+            evaluation = evaluate(training, checkpoint, data=DATA, device=device, progress=report)
+    finally:
+        device.close()
+    with stage("exporting"):
+        exported = export_onnx(checkpoint, training / "model.onnx")
+        page = write_report(out, out / "report.html")
+
+    from mnas_evo.cli.search_commands import print_front, remeasured_in_words
+
+    quality = predictor.form
+    chosen_quality = quality.methods[quality.chosen]
+    noise = float("nan") if quality.noise_percent is None else quality.noise_percent
+    print_front("front (rank by latency)", best, form.objectives)
+    print(remeasured_in_words(remeasured))
+    print_table(
+        "summary",
+        ("", "figure"),
+        [
+            ("device", f"{measured.device.soc}, {measured.device.runtime} {measured.device.runtime_version}"),
+            ("measured", f"{len(measured.rows)} rows, {len(measured.networks)} networks in {campaign.passes} passes"),
+            ("noise ceiling", f"{noise:.2f} % of a network's time"),
+            (
+                "predictor",
+                f"{quality.chosen}: error {chosen_quality.mape:.2f} %, within 5 % {chosen_quality.w5:.0f} %, "
+                f"Kendall {chosen_quality.kendall:.3f} (out of fold)",
+            ),
+            ("search", f"{EVALUATIONS} networks trained, {len(best)} on the front"),
+            ("chosen", f"the knee: {chosen.network}"),
+            ("latency", f"{chosen.quantity('latency_ms'):.4g} ms measured, {chosen.predicted_ms:.4g} ms predicted"),
+            ("test top-1", f"{evaluation.top1:.2f} % on {evaluation.images} images no search has seen"),
+            ("ONNX", f"{exported.path} (agrees with torch to {exported.relative_difference:.1e})"),
+            ("report", str(page)),
+        ],
+    )

@@ -1,0 +1,72 @@
+"""Entry point of `mnas-evo`: the commands, and errors as one line with exit status 2."""
+
+import sys
+from typing import Any
+
+import typer
+
+from mnas_evo.cli import device_commands, model_commands, search_commands
+from mnas_evo.cli.demo import demo
+from mnas_evo.errors import MnasEvoError
+
+STATUS_ERROR = 2
+STATUS_STOPPED = 130
+
+app = typer.Typer(
+    name="mnas-evo",
+    help="Find the most accurate image classifier that really runs within a device's latency budget.\n\n"
+    "Profile a device once, search offline as often as you like, measure the best again, train one, ship ONNX. "
+    "Begin with: mnas-evo demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+app.command()(demo)
+for command in (
+    model_commands.describe,
+    device_commands.profile,
+    device_commands.fit,
+    device_commands.predict,
+    search_commands.search,
+    search_commands.remeasure,
+    model_commands.train,
+    model_commands.evaluate,
+    model_commands.export,
+    search_commands.report,
+    device_commands.tables,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Runs the command line and exits with its status."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command and gives its exit status."""
+    # Typer carries its own copy of click from version 0.26 on, so its errors are known by their form.
+    command: Any = typer.main.get_command(app)
+    try:
+        status = command.main(args=arguments, prog_name="mnas-evo", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except KeyboardInterrupt:
+        print("mnas-evo: stopped; what was done is kept, the same command goes on with it", file=sys.stderr)
+        return STATUS_STOPPED
+    except (MnasEvoError, OSError) as error:
+        return _complain(str(error))
+    except Exception as error:
+        if type(error).__name__ == "Abort":
+            return STATUS_STOPPED
+        if not hasattr(error, "format_message"):
+            raise
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "mnas-evo"
+        return _complain(f"{error.format_message()} See: {path} --help")
+
+
+def _complain(text: str) -> int:
+    print(f"mnas-evo: {' '.join(text.split())}", file=sys.stderr)
+    return STATUS_ERROR

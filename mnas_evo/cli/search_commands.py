@@ -1,0 +1,162 @@
+"""Commands about searches: search, remeasure, report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mnas_evo.cli.terminal import print_json, print_table, stage
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
+
+
+def search(
+    accuracy: Annotated[str, typer.Option(help="proxy:DATA[,epochs=5,recipe=quick] or table:FILE.csv")],
+    run: Annotated[Path, typer.Option(help="Folder of the run; one that exists is gone on with.")],
+    space: Annotated[str, typer.Option(help="A space's name or TOML file.")] = "paper",
+    table: Annotated[str | None, typer.Option(help="Latency table; none needed where latency plays no part.")] = None,
+    algorithm: Annotated[str, typer.Option(help="nsga2 or random")] = "nsga2",
+    evaluations: Annotated[int, typer.Option(help="Budget in distinct architectures evaluated.")] = 200,
+    population: Annotated[int, typer.Option(help="Architectures a generation.")] = 20,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same search.")] = 0,
+    objectives: Annotated[str, typer.Option(help="Any of top1, latency, params, macs; at least two.")] = "top1,latency",
+    limit: Annotated[list[str] | None, typer.Option(help="Such as latency=80 (ms); may be repeated.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that evaluate, one thread each. Changes no result.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Search a space for the front of accuracy and latency. Stopped or killed, the same command goes on where it was.
+
+    Example: mnas-evo search --space digits --table my-laptop --accuracy proxy:digits --evaluations 60 --run runs/first
+    """
+    from mnas_evo.search.front import candidates, front, hypervolume, minimised, reference_point
+    from mnas_evo.search.run import SearchRequest, open_run
+    from mnas_evo.search.run import search as run_search
+
+    request = SearchRequest(
+        space,
+        table,
+        accuracy,
+        algorithm=algorithm,
+        evaluations=evaluations,
+        population=population,
+        seed=seed,
+        objectives=objectives,
+        limits=tuple(limit or ()),
+        workers=workers,
+    )
+    with stage("searching") as report:
+        ending = run_search(run, request, progress=lambda done, note: report(done / evaluations, f"{done} {note}"))
+    form, archive = open_run(run)
+    with archive:
+        found = candidates(archive)
+        failed = sum(tell.kind == "failure" for tell in archive.tells())
+    best = front(found, form.objectives)
+    covered, reference = 0.0, []
+    if found:
+        worst = reference_point(found, form.objectives)
+        covered, reference = hypervolume(minimised(found, form.objectives), worst), worst.tolist()
+    if json:
+        entries = [
+            {
+                "network": candidate.network,
+                **{name: value.value for name, value in candidate.tell.values.items()},
+                "measured_ms": candidate.measured_ms,
+            }
+            for candidate in best
+        ]
+        print_json(
+            {
+                "evaluations": ending.evaluations,
+                "distinct": len(found),
+                "failed": failed,
+                "draws": ending.draws,
+                "ended": ending.reason,
+                "front": entries,
+                "hypervolume": covered,
+                "hypervolume_reference": reference,
+            }
+        )
+        return
+    print_front(f"front of {ending.evaluations} evaluations in {run}", best, form.objectives)
+    print(f"hypervolume {covered:.4g} against the first generation's worst values {[round(v, 4) for v in reference]}")
+    if failed:
+        print(f"{failed} architectures gave no result; see the column message of the archive's tells")
+    if ending.reason != "budget":
+        what = "the space or the searcher had nothing new to offer" if ending.reason == "exhausted" else "draws ran out"
+        print(f"ended before its budget of {evaluations}: {what}")
+    print(f"next: mnas-evo remeasure {run}")
+
+
+def print_front(title: str, best: list, objectives: tuple[str, ...]) -> None:  # type: ignore[type-arg]
+    """The front as a table, ranks from 1 as RUN#rank counts them."""
+    rows = []
+    for rank, candidate in enumerate(best, start=1):
+        measured = "" if candidate.measured_ms is None else f"{candidate.measured_ms:.4g}"
+        values = [_figure(name, candidate.tell.values[name].value) for name in objectives]
+        rows.append((rank, *values, measured, candidate.network))
+    heads = {"top1": "top-1 %", "latency_ms": "predicted ms"}
+    columns = ("rank", *(heads.get(name, name) for name in objectives), "measured ms", "network")
+    print_table(title, columns, rows)
+
+
+def _figure(name: str, value: float) -> str:
+    return f"{value:.2f}" if name == "top1" else f"{value:.4g}" if name == "latency_ms" else f"{value:,.0f}"
+
+
+def remeasure(
+    run: Annotated[Path, typer.Argument(help="Folder of a search.")],
+    top: Annotated[int, typer.Option(help="How many of the front: its knee, its ends, and a spread between.")] = 12,
+    on: Annotated[str, typer.Option(help="The target that the table was measured on.")] = "local",
+    minutes: Annotated[float, typer.Option(help="Time to spend on the device.")] = 5,
+    json: JsonOption = False,
+) -> None:
+    """Measure the front's networks on the device and redraw the front from what they really take."""
+    from dataclasses import asdict
+
+    from mnas_evo.devices.target import open_device, parse_target
+    from mnas_evo.finalists.remeasure import remeasure as measure
+    from mnas_evo.search.front import candidates, front
+    from mnas_evo.search.run import open_run
+
+    device = open_device(parse_target(on))
+    try:
+        with stage("re-measuring") as report:
+            found = measure(run, device, top=top, minutes=minutes, progress=report)
+    finally:
+        device.close()
+    if json:
+        print_json(asdict(found))
+        return
+    form, archive = open_run(run)
+    with archive:
+        print_front(f"front of {run}, measured", front(candidates(archive), form.objectives), form.objectives)
+    print(remeasured_in_words(found))
+    print(f"next: mnas-evo train {run}#RANK --data DATA --out DIR")
+
+
+def remeasured_in_words(found) -> str:  # type: ignore[no-untyped-def]
+    """What re-measuring says of the predictions."""
+    text = (
+        f"{found.networks} networks of the front measured (noise {found.noise_percent:.2f} %): predictions were off by "
+        f"{found.error_percent:.1f} % with a bias of {found.bias_percent:+.1f} %; {found.inside_interval} lay inside "
+        "their interval"
+    )
+    if found.anchors_error_percent == found.anchors_error_percent:
+        text += (
+            f". The table's own networks, measured again beside them, differ from the table by "
+            f"{found.anchors_error_percent:.1f} % "
+            f"with a bias of {found.anchors_bias_percent:+.1f} %: so much is the device's"
+        )
+    return text
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a table, a search, a training, or all of a demo.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write the page; report.html in the folder by default.")
+    ] = None,
+) -> None:
+    """Write one self-contained HTML page about what a folder holds."""
+    from mnas_evo.report.page import write_report
+
+    print(write_report(folder, out or folder / "report.html"))
