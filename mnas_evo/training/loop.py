@@ -83,9 +83,9 @@ def train(
     Raises:
         TrainingFailed: the loss left the numbers.
     """
-    module = _Classifier(network, data=data, recipe=recipe, seed=seed, epoch_done=epoch_done)
     last = folder / "last.ckpt" if folder is not None else None
     with _quiet(), torch.random.fork_rng(devices=[]):
+        module = _Classifier(network, data=data, recipe=recipe, seed=seed, epoch_done=epoch_done)
         trainer = _trainer(recipe, folder)
         resume = {"ckpt_path": str(last), "weights_only": True} if last is not None and last.exists() else {}
         trainer.fit(module, **resume)  # type: ignore[arg-type]

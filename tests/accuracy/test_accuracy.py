@@ -1,0 +1,80 @@
+"""What every accuracy source promises, and how --accuracy is read."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnas_evo.accuracy.contract import Evaluator
+from mnas_evo.accuracy.proxy import ProxyTraining
+from mnas_evo.accuracy.spec import parse_accuracy
+from mnas_evo.errors import DamagedFile, NotationError, RequestError, UnknownData
+from mnas_evo.space.space_file import load_space
+
+SPACE = load_space("digits")
+GENES = SPACE.sample(4, rng=np.random.default_rng(0))
+
+
+def table(path: Path, *lines: str) -> str:
+    path.write_text("\n".join(("architecture,top1,top1_std", *lines)) + "\n")
+    return f"table:{path}"
+
+
+def test_proxy_training_is_an_evaluator_that_repeats_itself_and_travels_to_another_process() -> None:
+    source = parse_accuracy("proxy:digits,epochs=1,recipe=quick", SPACE)
+    assert isinstance(source, Evaluator) and isinstance(source, ProxyTraining)
+    network = SPACE.networks(GENES[:1])[0]
+    first = source.evaluate(network, seed=1)
+    again = pickle.loads(pickle.dumps(source)).evaluate(network, seed=1)
+    assert first.top1 == again.top1 and 0 <= first.top1 <= 100 and first.seconds > 0
+
+
+def test_the_fingerprint_follows_every_hyper_parameter() -> None:
+    prints = {
+        parse_accuracy(text, SPACE).fingerprint
+        for text in ("proxy:digits", "proxy:digits,epochs=5", "proxy:digits,epochs=6", "proxy:digits,recipe=digits")
+    }
+    assert len(prints) == 3  # quick's own epochs are 5
+
+
+def test_a_table_gives_exactly_what_it_lists(tmp_path: Path) -> None:
+    strings = SPACE.strings(GENES)
+    source = parse_accuracy(table(tmp_path / "t.csv", f"{strings[0]},91.25,", f"{strings[1]},92.5,0.3"), SPACE)
+    said = source.predict(GENES[:2])
+    assert said.value.tolist() == [91.25, 92.5]
+    assert said.low[0] == said.high[0] == 91.25 and said.low[1] < 92.5 < said.high[1]
+    with pytest.raises(RequestError, match="no line for"):
+        source.predict(GENES[2:3])
+
+
+@pytest.mark.parametrize("top1", ["nan", "-1", "101", "x"])
+def test_a_table_with_an_insane_figure_is_refused_by_line(tmp_path: Path, top1: str) -> None:
+    with pytest.raises(DamagedFile, match="line 2"):
+        parse_accuracy(table(tmp_path / "t.csv", f"{SPACE.strings(GENES)[0]},{top1},"), SPACE)
+
+
+def test_a_table_that_lists_an_architecture_twice_is_refused(tmp_path: Path) -> None:
+    line = f"{SPACE.strings(GENES)[0]},90,"
+    with pytest.raises(DamagedFile, match="line 3.*twice"):
+        parse_accuracy(table(tmp_path / "t.csv", line, line), SPACE)
+
+
+def test_an_unreadable_architecture_in_a_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotationError, match="nonsense"):
+        parse_accuracy(table(tmp_path / "t.csv", "nonsense,90,"), SPACE)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "proxy", "proxy:", "guess:digits", "proxy:digits,epochs=0", "proxy:digits,speed=9", "table:"]
+)
+def test_a_source_that_cannot_be_read_is_an_error_that_says_how_to_write_it(text: str) -> None:
+    with pytest.raises(RequestError, match=r"proxy|epochs"):
+        parse_accuracy(text, SPACE)
+
+
+def test_data_that_are_not_there_or_do_not_fit_the_space_are_refused_before_anything_is_trained() -> None:
+    with pytest.raises(UnknownData):
+        parse_accuracy("proxy:mnist", SPACE)
+    with pytest.raises(RequestError, match="1 channel"):
+        parse_accuracy("proxy:digits", load_space("paper"))

@@ -1,0 +1,31 @@
+"""Fronts and hypervolumes."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mnas_evo.search.front import hypervolume, non_dominated
+
+points = arrays(np.float64, st.tuples(st.integers(1, 30), st.just(2)), elements=st.integers(0, 9).map(float))
+
+
+@given(points)
+def test_nothing_kept_dominates_another_and_everything_left_out_is_dominated_or_equal(values: np.ndarray) -> None:
+    kept = non_dominated(values)
+    for i in kept:
+        assert not any((values[j] <= values[i]).all() and (values[j] < values[i]).any() for j in kept)
+    for i in set(range(len(values))) - set(kept.tolist()):
+        assert any((values[j] <= values[i]).all() for j in kept)
+
+
+@given(points)
+def test_hypervolume_is_that_of_its_front_and_grows_with_points(values: np.ndarray) -> None:
+    reference = np.array([10.0, 10.0])
+    assert np.isclose(hypervolume(values, reference), hypervolume(values[non_dominated(values)], reference))
+    assert hypervolume(values[:-1], reference) <= hypervolume(values, reference) + 1e-9
+
+
+def test_hypervolume_of_a_known_staircase() -> None:
+    values = np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0], [5.0, 5.0]])
+    assert hypervolume(values, np.array([4.0, 4.0])) == 6.0

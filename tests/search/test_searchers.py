@@ -1,0 +1,111 @@
+"""What every searcher promises. Joining costs a line in SEARCHERS."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from searching import SPACE, problem
+
+from mnas_evo.search.contract import Outcome, Searcher
+from mnas_evo.search.nsga2 import Nsga2
+from mnas_evo.search.random_search import RandomSearch
+from mnas_evo.space.space import Genes, SearchSpace
+from mnas_evo.space.space_file import parse_space
+
+SEARCHERS: dict[str, Callable[[SearchSpace, int], Searcher]] = {
+    "nsga2": lambda space, seed: Nsga2(space, objectives=2, seed=seed, population=12),
+    "random": lambda space, seed: RandomSearch(space, seed=seed, batch=12),
+}
+TINY = """
+format = 1
+name = "tiny"
+input = [8, 8, 1]
+classes = 2
+stem = { channels = 8, stride = 2 }
+head = 8
+[choices]
+op = ["conv", "dconv"]
+kernel = [3]
+se_ratio = [0.0]
+skip = ["identity", "none"]
+filters = [1.0]
+layers = [0, 1]
+[[blocks]]
+channels = 8
+layers = 1
+stride = 2
+"""
+
+
+def outcomes(genes: Genes) -> list[Outcome]:
+    """Two objectives that fight each other; every seventh fails, and every eleventh breaks a limit."""
+    found = []
+    for row in genes:
+        total = int(row.sum())
+        if total % 7 == 0:
+            found.append(Outcome("failure"))
+        elif total % 11 == 0:
+            found.append(Outcome("violation", violation=0.5))
+        else:
+            found.append(Outcome("values", (float(total), float((row**2).sum() - 9 * total))))
+    return found
+
+
+def batches(searcher: Searcher, count: int) -> list[Genes]:
+    found = []
+    for _ in range(count):
+        genes = searcher.ask()
+        found.append(genes)
+        searcher.tell(genes, outcomes(genes))
+    return found
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_it_is_the_same_for_the_same_seed_and_tells_and_another_for_another(name: str) -> None:
+    first, again, other = (batches(SEARCHERS[name](SPACE, seed), 5) for seed in (3, 3, 4))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_it_asks_for_integer_genomes_in_canonical_form_and_none_twice(name: str) -> None:
+    asked = np.concatenate(batches(SEARCHERS[name](SPACE, 1), 6))
+    assert asked.dtype == np.int64
+    assert np.array_equal(SPACE.canonical(asked), asked)
+    assert len(np.unique(asked, axis=0)) == len(asked) == 72
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_a_space_smaller_than_its_batch_is_asked_whole_and_then_nothing(name: str) -> None:
+    space = parse_space(TINY, source="tiny")
+    searcher = SEARCHERS[name](space, 0)
+    asked: list[Genes] = []
+    for _ in range(20):
+        genes = searcher.ask()
+        if len(genes) == 0:
+            break
+        asked.append(genes)
+        searcher.tell(genes, [Outcome("values", (float(row.sum()), -float(row.sum()))) for row in genes])
+    else:
+        pytest.fail("the searcher never ended")
+    assert len(np.unique(np.concatenate(asked), axis=0)) == space.architectures
+
+
+def test_nsga2_covers_more_than_random_search_for_the_same_evaluations() -> None:
+    from mnas_evo.search.front import hypervolume
+
+    target = problem()
+    covered: dict[str, list[float]] = {name: [] for name in SEARCHERS}
+    for seed in range(3):
+        for name, make in SEARCHERS.items():
+            searcher, values = make(SPACE, seed), []
+            for _ in range(15):
+                genes = searcher.ask()
+                cheap = target.cheap_values(genes)
+                macs = np.array([known["latency_ms"].value for known in cheap])
+                size = genes[:, 2::6].sum(axis=1) + genes[:, 4::6].sum(axis=1) + genes[:, 0::6].sum(axis=1)
+                rows = np.column_stack([-size.astype(float), macs])
+                values.append(rows)
+                searcher.tell(genes, [Outcome("values", tuple(row)) for row in rows])
+            covered[name].append(hypervolume(np.concatenate(values), np.array([0.0, 12.0])))
+    assert min(covered["nsga2"]) > max(covered["random"])

@@ -1,0 +1,112 @@
+"""The floors of the package: a module imports only from floors below its own, and nothing runs in a circle."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "mnas_evo"
+
+# Lowest first; what stands on one floor does not know its neighbours.
+FLOORS = (
+    ("errors", "bundled"),
+    ("files",),
+    ("space",),
+    ("models", "latency", "data"),
+    ("devices", "training"),
+    ("accuracy",),
+    ("search",),
+    ("finalists",),
+    ("report",),
+    ("cli",),
+)
+LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+# Heavy packages, and the rooms that may know them.
+KEPT_OUT = {"torch": ("space", "search/contract", "search/archive"), "pymoo": ("space", "latency", "report", "cli")}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(p for p in parts if p != "__init__")] = path
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.module is not None
+            names.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+    return names
+
+
+def own(path: Path) -> set[str]:
+    """Modules of the package that a file imports, by their names inside it."""
+    known = modules()
+    inner = {name.removeprefix("mnas_evo.") for name in imported(path) if name.startswith("mnas_evo.")}
+    return {name for name in inner if name in known and known[name].name != "__init__.py"}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in modules() if name))
+def test_a_module_imports_only_from_floors_below_its_own(name: str) -> None:
+    room = name.split(".")[0]
+    assert room in LEVEL, f"{room} stands on no floor; give it one here and in CONTRIBUTING.md"
+    for other in own(modules()[name]):
+        other_room = other.split(".")[0]
+        assert other_room == room or LEVEL[other_room] < LEVEL[room], f"{name} imports {other}"
+
+
+def test_no_module_imports_itself_around_a_circle() -> None:
+    graph = {name: own(path) for name, path in modules().items()}
+    done: set[str] = set()
+
+    def walk(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, f"circle: {' -> '.join((*trail, name))}"
+        if name not in done:
+            for other in graph[name]:
+                walk(other, (*trail, name))
+            done.add(name)
+
+    for name in graph:
+        walk(name, ())
+
+
+def test_heavy_packages_stay_out_of_rooms_that_do_without() -> None:
+    for package, rooms in KEPT_OUT.items():
+        for name, path in modules().items():
+            inside = any(f"{name.replace('.', '/')}/".startswith(f"{room}/") for room in rooms)
+            assert not (inside and package in {top.split(".")[0] for top in imported(path)}), (
+                f"{name} imports {package}"
+            )
+
+
+def test_an_init_holds_a_docstring_and_nothing_else() -> None:
+    for path in PACKAGE.rglob("__init__.py"):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        assert len(body) == 1 and isinstance(body[0], ast.Expr), path
+
+
+@pytest.mark.parametrize("folder", ["profiling", "latency_tables"])
+def test_folders_of_files_are_no_packages(folder: str) -> None:
+    # From Python 3.15 the standard library has a package `profiling`, which ours would hide.
+    assert not list((ROOT / folder).rglob("__init__.py"))
+
+
+def test_the_agent_imports_the_standard_library_numpy_and_one_runtime() -> None:
+    import sys
+
+    tops = {name.split(".")[0] for name in imported(ROOT / "profiling" / "agent.py")}
+    assert tops - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}
+
+
+def test_no_agent_file_bears_a_name_of_the_standard_library() -> None:
+    import sys
+
+    for path in (ROOT / "profiling").glob("*.py"):
+        assert path.stem not in sys.stdlib_module_names
