@@ -56,7 +56,7 @@ def test_a_table_with_an_insane_figure_is_refused_by_line(tmp_path: Path, top1: 
 
 def test_a_table_that_lists_an_architecture_twice_is_refused(tmp_path: Path) -> None:
     line = f"{SPACE.strings(GENES)[0]},90,"
-    with pytest.raises(DamagedFile, match="line 3.*twice"):
+    with pytest.raises(DamagedFile, match=r"line 3.*twice"):
         parse_accuracy(table(tmp_path / "t.csv", line, line), SPACE)
 
 

@@ -55,5 +55,5 @@ def test_splits_are_the_same_in_another_process() -> None:
 
 
 def test_an_unknown_data_set_is_an_error_that_names_those_there_are() -> None:
-    with pytest.raises(UnknownData, match="'mnist'.*digits"):
+    with pytest.raises(UnknownData, match=r"'mnist'.*digits"):
         search_data("mnist")

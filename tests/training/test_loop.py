@@ -23,7 +23,7 @@ class Stopped(BaseException):
 
 def small() -> tuple[ImageSet, ImageSet]:
     data = search_data("digits")
-    return data.train.rows(np.arange(0, 1077, 2)), data.validation
+    return data.train, data.validation.rows(np.arange(0, 360, 2))
 
 
 def trained(
