@@ -3,6 +3,7 @@
 import hashlib
 import math
 import multiprocessing
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -242,7 +243,8 @@ def _evaluations(dear: Evaluator | None, workers: int) -> Iterator[_Evaluate]:
 
 
 def _start_worker() -> None:
-    """One thread a worker, and none outlives the search, even one that was killed."""
+    """One thread a worker; none outlives the search, even one that was killed, or speaks up when it is stopped."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -52,11 +52,12 @@ def candidates(archive: Archive) -> list[Candidate]:
 
 
 def front(found: Sequence[Candidate], objectives: Sequence[str]) -> list[Candidate]:
-    """The candidates that no other dominates, by their second objective (latency, as a rule), then the first."""
+    """The candidates that no other dominates, fastest first; where latency is no objective, by the last one."""
     if not found:
         return []
     rows = non_dominated(minimised(found, objectives))
-    return sorted((found[i] for i in rows), key=lambda c: [c.quantity(name) for name in reversed(objectives)])
+    first = "latency_ms" if "latency_ms" in objectives else objectives[-1]
+    return sorted((found[i] for i in rows), key=lambda c: c.quantity(first))
 
 
 def minimised(found: Sequence[Candidate], objectives: Sequence[str]) -> Matrix:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from mnas_evo.accuracy.contract import Evaluator
 from mnas_evo.accuracy.spec import parse_accuracy
-from mnas_evo.errors import RequestError, RunChanged
+from mnas_evo.bundled import is_bundled
+from mnas_evo.errors import Infeasible, RequestError, RunChanged
 from mnas_evo.files import Form, only_process, read_form, write_form
 from mnas_evo.latency.predictor import load_predictor, predictor_fingerprint
 from mnas_evo.latency.table import find_table
 from mnas_evo.search.archive import Archive, Measurement
 from mnas_evo.search.contract import Searcher
 from mnas_evo.search.drive import Ending, Progress, drive, evaluate_all
+from mnas_evo.search.front import candidates
 from mnas_evo.search.nsga2 import Nsga2
 from mnas_evo.search.objectives import Counted, Problem, Source, parse_limits, parse_objectives
 from mnas_evo.search.random_search import RandomSearch
@@ -97,7 +99,7 @@ def search(folder: Path, request: SearchRequest, *, progress: Progress) -> Endin
     problem.check_feasible(seed=request.seed)
     form = RunForm(
         space=request.space,
-        table=request.table,
+        table=_table_name(request.table),
         accuracy=request.accuracy,
         algorithm=request.algorithm,
         population=request.population,
@@ -123,6 +125,7 @@ def search(folder: Path, request: SearchRequest, *, progress: Progress) -> Endin
                 workers=request.workers,
                 progress=progress,
             )
+            check_found(archive, problem)
             _evaluate_landmarks(archive, problem, request, progress=progress, done=ending.evaluations)
     return ending
 
@@ -152,12 +155,43 @@ def _begin(folder: Path, form: RunForm) -> None:
     for name, pin in form.pins.items():
         if found.pins.get(name) != pin:
             raise RunChanged(f"the {name} that {folder} was started with has changed since; give another --run")
+    if found.table != form.table:  # the same table, elsewhere
+        write_form(path, found.model_copy(update={"table": form.table}))
     for name in ("torch", "numpy", "pymoo"):
         if found.versions.get(name) != form.versions[name]:
             raise RunChanged(
                 f"{folder} was started with {name} {found.versions.get(name)}, now it is {form.versions[name]}; "
                 "a search gone on with would not be the same. Install that version or give another --run"
             )
+
+
+def _table_name(table: str | None) -> str | None:
+    """How run.json names a table: a shipped one by its name, any other by its whole path."""
+    if table is None:
+        return None
+    folder = find_table(table)
+    return folder.name if is_bundled(folder) else str(folder.resolve())
+
+
+def check_found(archive: Archive, problem: Problem) -> None:
+    """Whether anything was found.
+
+    Raises:
+        Infeasible: every architecture failed or missed a limit; the message says which and how near one came.
+    """
+    if candidates(archive):
+        return
+    tells = archive.tells()
+    nearest = min((tell for tell in tells if tell.kind == "values"), key=lambda tell: tell.violation, default=None)
+    if nearest is None:
+        message = next(tell.message for tell in tells if tell.kind == "failure")
+        raise Infeasible(f"every evaluation failed, the first with: {message}")
+    missed = [
+        f"{name} {nearest.values[name].value:.4g} (limit {limit:g})"
+        for name, limit in problem.limits.items()
+        if name in nearest.values
+    ]
+    raise Infeasible(f"none of {len(tells)} architectures meets the limits; the nearest has {', '.join(missed)}")
 
 
 def _problem(request: SearchRequest) -> tuple[Problem, dict[str, str]]:

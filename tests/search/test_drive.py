@@ -15,6 +15,7 @@ from mnas_evo.search.front import candidates, front
 from mnas_evo.search.nsga2 import Nsga2
 from mnas_evo.search.objectives import Problem
 from mnas_evo.search.random_search import RandomSearch
+from mnas_evo.search.run import check_found
 from mnas_evo.space.space_file import parse_space
 
 
@@ -138,3 +139,13 @@ def test_the_front_of_a_search_is_mutually_non_dominated_and_takes_measured_late
 
 def test_a_network_has_the_same_seed_in_every_order() -> None:
     assert network_seed(0, "a") == network_seed(0, "a") != network_seed(1, "a")
+
+
+def test_a_search_in_which_everything_fails_or_misses_says_so(tmp_path: Path) -> None:
+    for name, target, words in (
+        ("fails", problem(fails=1.0), "every evaluation failed.*nan"),
+        ("misses", problem(limits={"top1": 99.99}), "nearest has top1"),
+    ):
+        searched(tmp_path / name, target, evaluations=8)
+        with Archive(tmp_path / name) as archive, pytest.raises(Infeasible, match=words):
+            check_found(archive, target)

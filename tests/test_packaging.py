@@ -1,0 +1,64 @@
+"""The wheel, installed in a new virtual environment, is the whole program: help, tables and the agent run from it."""
+
+import json
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def command(*words: object, cwd: Path) -> str:
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=900, cwd=cwd)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    command(sys.executable, "-m", "build", "--outdir", out, ROOT, cwd=out)
+    return out
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_agent_tables_spaces_and_recipes_and_no_raw_runs(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in (
+        "mnas_evo/_bundled/profiling/agent.py",
+        "mnas_evo/_bundled/profiling/PROTOCOL.md",
+        "mnas_evo/_bundled/latency_tables/README.md",
+        "mnas_evo/space/spaces/paper.toml",
+        "mnas_evo/training/recipes/quick.toml",
+    ):
+        assert name in names
+    assert not [name for name in names if "/raw/" in name or name.startswith(("profiling", "latency_tables", "tests"))]
+    (archive,) = built.glob("*.tar.gz")
+    with tarfile.open(archive) as source:
+        assert any(name.endswith("/profiling/agent.py") for name in source.getnames())
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_from_a_new_virtual_environment(built: Path, tmp_path: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    command(python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", wheel, cwd=tmp_path)
+    script = tmp_path / "venv" / "bin" / "mnas-evo"
+    assert "profile" in command(script, "--help", cwd=tmp_path)
+    shipped = json.loads(command(script, "tables", "--json", cwd=tmp_path))
+    assert shipped and all(str(tmp_path / "venv") in entry["folder"] for entry in shipped)
+    strings = "32x32x1/stem8/r1_k3_s22_e3_o16/head16/10"
+    said = command(script, "profile", "local", "--arch", strings, "--table", "mine", "--minutes", "0", cwd=tmp_path)
+    assert "noise of networks" in said
+    assert (tmp_path / "mine" / "ops.csv").exists()
+    refused = subprocess.run(
+        [script, "fit", "--table", shipped[0]["name"]], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert refused.returncode == 2 and "read-only" in refused.stderr
