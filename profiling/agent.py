@@ -119,11 +119,16 @@ def facts(runtime: OnnxRuntime, threads: int, precision: str) -> Message:
 
 
 def _processor() -> str:
-    described = _text("/proc/cpuinfo") or ""
-    for line in described.splitlines():
+    entries: Dict[str, str] = {}
+    for line in (_text("/proc/cpuinfo") or "").splitlines():
         name, _, value = line.partition(":")
-        if name.strip().lower() in ("model name", "hardware", "model"):
-            return value.strip()
+        entries.setdefault(name.strip().lower(), value.strip())
+    for name in ("model name", "hardware"):  # x86 has the first, many ARM boards the second
+        if entries.get(name):
+            return entries[name]
+    board = (_text("/proc/device-tree/model") or "").strip("\0")
+    if board:
+        return board
     return platform.processor() or platform.machine()
 
 

@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+_FILE_WIDTH = 400  # a table written to a file or a pipe is not folded
 
 Report = Callable[[float, str], None]
 """Called with the share done, 0 to 1, and what is being done."""
@@ -43,7 +46,9 @@ def stage(title: str) -> Iterator[Report]:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table on stdout; columns whose name ends in a unit or number are set flush right."""
     console = Console()
-    table = Table(title=title, title_justify="left", title_style="bold")
+    if not console.is_terminal:
+        console = Console(width=_FILE_WIDTH)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for number, name in enumerate(columns):
         # The last column holds what may be long (architecture strings), which is folded, never cut.
         last = number == len(columns) - 1

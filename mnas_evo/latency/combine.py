@@ -113,7 +113,9 @@ def _spread_percent(times: Matrix) -> Matrix:
 
 def _split_noise(times: Matrix, *, rng: np.random.Generator) -> float:
     """Half of the mean relative disagreement of two random halves of the passes, percent."""
-    full = times[:, np.isfinite(times).mean(axis=0) > 0.5] if len(times) else times
+    if len(times) == 0:
+        return float("nan")
+    full = times[:, np.isfinite(times).mean(axis=0) > 0.5]
     if full.shape[1] < 4:
         return float("nan")
     half = full.shape[1] // 2

@@ -18,7 +18,7 @@ from mnas_evo.space.graph import Graph, Layer, Op
 OPSET = 17
 IR_VERSION = 8  # of ONNX 1.12: boards do not have the newest runtime
 
-Float32 = NDArray[np.float32]
+_PAGE_FLOATS = 4096 // 4
 
 
 class Weights(Protocol):
@@ -128,6 +128,8 @@ class SharedWeights:
                     fan_in = in_shape[0] // op.groups * max(op.kernel, 1) ** 2
                     stretch = self._stretch(fan_in)
                     longest[stretch] = max(longest[stretch], fan_in * op.out_shape[0], op.out_shape[0])
+        # Whole pages: a tensor's place in memory must not depend on what else the folder holds.
+        longest = [-(-length // _PAGE_FLOATS) * _PAGE_FLOATS for length in longest]
         self._lengths = longest
         self._starts = np.concatenate([[0], np.cumsum(longest)[:-1]]).astype(int)
 

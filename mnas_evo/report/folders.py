@@ -1,0 +1,241 @@
+"""What a report is made of: a folder's table, run and training, read without changing or waiting for any."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mnas_evo.devices.campaign import REFERENCE
+from mnas_evo.errors import DamagedFile, RequestError
+from mnas_evo.files import read_csv, read_form
+from mnas_evo.finalists.choose import knee
+from mnas_evo.finalists.evaluation import EvaluationForm
+from mnas_evo.finalists.final_training import TrainingForm
+from mnas_evo.latency.combine import reference_series
+from mnas_evo.latency.predictor import FITTED_FILES, PredictorForm, predictor_fingerprint
+from mnas_evo.latency.runs import RunLog
+from mnas_evo.latency.table import (
+    MeasuredNetwork,
+    Table,
+    find_table,
+    measurements_fingerprint,
+    read_table,
+)
+from mnas_evo.search.archive import Archive, Measurement, Tell
+from mnas_evo.search.front import Candidate, candidates, front
+from mnas_evo.search.run import RunForm, archive_path
+from mnas_evo.space.named import LANDMARKS, named_network
+from mnas_evo.space.notation import format_network, parse_network
+
+MARKS = {"table": "device.json", "run": "run.json", "training": "training.json"}
+
+
+@dataclass(frozen=True)
+class TablePart:
+    """A latency table, its predictor where one was fitted, and the reference's visits in its newest campaign.
+
+    `fitted` are the networks that the predictor's out-of-fold figures belong to, in order; none where the table has
+    been measured anew since.
+    """
+
+    folder: Path
+    table: Table
+    fit: PredictorForm | None
+    fitted: tuple[MeasuredNetwork, ...]
+    reference: tuple[tuple[int, int, float], ...]
+
+    @property
+    def landmarks(self) -> dict[str, float]:
+        """ms of the published networks, by their string."""
+        return {entry.network: entry.time.ms for entry in self.table.networks if entry.role == "landmark"}
+
+
+@dataclass(frozen=True)
+class RunPart:
+    """A search as far as it has come: what it was told, evaluated to an end and found, and top-1 found beside it."""
+
+    folder: Path
+    form: RunForm
+    tells: tuple[Tell, ...]
+    evaluated: tuple[Candidate, ...]
+    front: tuple[Candidate, ...]
+    top1_beside: Mapping[str, Measurement]
+
+    @property
+    def paid(self) -> tuple[Tell, ...]:
+        """The evaluations, failed ones too, each architecture once."""
+        return tuple(tell for tell in self.tells if not tell.repeat and tell.kind != "violation")
+
+    @property
+    def landmark_names(self) -> dict[str, str]:
+        """Names of the published networks by their string, at the input and classes of this search."""
+        if not self.tells:
+            return {}
+        task = parse_network(self.tells[0].network).frame
+        return {format_network(named_network(name, task=task)): name for name in LANDMARKS}
+
+
+@dataclass(frozen=True)
+class TrainingPart:
+    """A final training, and where there are some its test figures and confusion matrix: true class -> its row."""
+
+    folder: Path
+    form: TrainingForm
+    evaluation: EvaluationForm | None
+    confusion: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The network that goes on: the one trained, else the knee of the front; with what the search knows of it."""
+
+    network: str
+    trained: bool
+    candidate: Candidate | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a folder holds. `table_changed`: the table is no longer what the run was started with."""
+
+    folder: Path
+    table: TablePart | None
+    run: RunPart | None
+    training: TrainingPart | None
+    table_changed: bool
+
+    @property
+    def chosen(self) -> Chosen | None:
+        """The network that was trained, else the front's knee, else none."""
+        found = self.run.front if self.run else ()
+        if self.training:
+            network = self.training.form.network
+            evaluated = self.run.evaluated if self.run else ()
+            return Chosen(network, True, next((c for c in evaluated if c.network == network), None))
+        if not found or any(c.top1 is None or c.latency_ms is None for c in found):
+            return None
+        candidate = knee(found)
+        return Chosen(candidate.network, False, candidate)
+
+
+def read_job(folder: Path) -> Job:
+    """Reads a job folder, or one that is a table, a run or a training itself.
+
+    Raises:
+        RequestError: it holds none of these.
+        DamagedFile, OtherFormat: a file in it cannot be read.
+    """
+    places = {kind: _place(folder, kind) for kind in MARKS}
+    if not any(places.values()):
+        raise RequestError(
+            f"{folder} holds nothing to report on: no device.json (a latency table), run.json (a search) or "
+            "training.json (a training) in it or in its folders table, run and training"
+        )
+    run = _read_run(places["run"]) if places["run"] else None
+    table_folder = places["table"] or (_table_of(run) if run else None)
+    return Job(
+        folder,
+        _read_table(table_folder) if table_folder else None,
+        run,
+        _read_training(places["training"]) if places["training"] else None,
+        bool(run and table_folder and _differs(run, table_folder)),
+    )
+
+
+def _place(folder: Path, kind: str) -> Path | None:
+    return next((place for place in (folder, folder / kind) if (place / MARKS[kind]).is_file()), None)
+
+
+def _table_of(run: RunPart) -> Path | None:
+    """The table that a run names, where it can still be found."""
+    try:
+        return find_table(run.form.table) if run.form.table else None
+    except RequestError:
+        return None
+
+
+def _differs(run: RunPart, table: Path) -> bool:
+    known = all((table / name).is_file() for name in FITTED_FILES)
+    return known and run.form.pins.get("table") not in (None, predictor_fingerprint(table))
+
+
+def _read_table(folder: Path) -> TablePart:
+    table = read_table(folder)
+    fit = read_form(folder / "predictor.json", PredictorForm) if (folder / "predictor.json").is_file() else None
+    fitted: tuple[MeasuredNetwork, ...] = ()
+    if fit is not None and fit.measurements == measurements_fingerprint(folder):
+        fitted = tuple(entry for entry in table.networks if entry.role == "sampled")
+    reference: tuple[tuple[int, int, float], ...] = ()
+    if table.campaigns:
+        reference = _reference_visits(folder / "raw" / table.campaigns[-1].id / "runs.jsonl")
+    return TablePart(folder, table, fit, fitted, reference)
+
+
+def _reference_visits(path: Path) -> tuple[tuple[int, int, float], ...]:
+    """(pass, slot, ms) of the reference's visits; reading a log cuts a torn line off, so a copy is read."""
+    if not path.is_file():
+        return ()
+    with TemporaryDirectory() as temporary:
+        copy = Path(temporary) / path.name
+        copy.write_bytes(path.read_bytes())
+        return tuple(reference_series(RunLog(copy).read(), reference=REFERENCE))
+
+
+def _read_run(folder: Path) -> RunPart:
+    form = read_form(folder / "run.json", RunForm)
+    path = archive_path(folder)
+    if not path.is_file():
+        return RunPart(folder, form, (), (), (), {})
+    with _snapshot(path) as archive:
+        evaluated = candidates(archive)
+        return RunPart(
+            folder,
+            form,
+            tuple(archive.tells()),
+            tuple(evaluated),
+            tuple(front(evaluated, form.objectives)),
+            archive.measurements("top1"),
+        )
+
+
+@contextmanager
+def _snapshot(path: Path) -> Iterator[Archive]:
+    """A copy of an archive as it stands now, so that a search that is running is neither held up nor written to."""
+    with TemporaryDirectory() as temporary:
+        copy = Path(temporary) / path.name
+        # Without a -wal file nobody has it open; opened as immutable, it gets none from the reading either.
+        mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+        try:
+            with (
+                closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=30)) as source,
+                closing(sqlite3.connect(copy)) as target,
+            ):
+                source.backup(target)
+        except sqlite3.DatabaseError as error:
+            raise DamagedFile(f"{path} cannot be read: {error}; restore it from a copy") from error
+        with Archive(copy, create=True) as archive:
+            yield archive
+
+
+def _read_training(folder: Path) -> TrainingPart:
+    path = folder / "evaluation.json"
+    return TrainingPart(
+        folder,
+        read_form(folder / "training.json", TrainingForm),
+        read_form(path, EvaluationForm) if path.is_file() else None,
+        _confusion(folder / "confusion.csv"),
+    )
+
+
+def _confusion(path: Path) -> dict[str, tuple[int, ...]]:
+    if not path.is_file():
+        return {}
+    try:
+        return {
+            row["true"]: tuple(int(count) for name, count in row.items() if name != "true")
+            for _, row in read_csv(path, ("true",))
+        }
+    except ValueError as error:
+        raise DamagedFile(f"{path} is damaged: {error}") from error

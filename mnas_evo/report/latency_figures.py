@@ -1,0 +1,215 @@
+"""Figures of a table: predicted against measured, the reference over a campaign, and the spread of visits."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from mnas_evo.report.folders import RunPart, TablePart
+from mnas_evo.report.palette import BLUE, GREY, INK, MUTED, VERMILLION
+from mnas_evo.report.plot import Plot, empty_figure, line, points
+from mnas_evo.report.words import candidate_hover, hover, ms, percent, several, signed_percent
+from mnas_evo.search.front import Candidate
+
+BAND = 5.0
+_SPREAD_BINS = 24
+_WINDOW = 15
+
+Matrix = NDArray[np.float64]
+
+
+def remeasured(run: RunPart | None) -> list[Candidate]:
+    """Architectures of which both a prediction and a measurement are known."""
+    found = run.evaluated if run else ()
+    return [c for c in found if c.measured_ms is not None and c.predicted_ms is not None]
+
+
+def off_percent(candidate: Candidate) -> float:
+    """By how much the prediction differs from the measurement, percent of the measurement."""
+    assert candidate.predicted_ms is not None and candidate.measured_ms is not None
+    return 100 * (candidate.predicted_ms / candidate.measured_ms - 1)
+
+
+def agreement_plot(table: TablePart, run: RunPart | None) -> Plot | None:
+    """Predicted against measured, with the line of equality and a band; None where there is nothing to compare."""
+    predicted, measured, texts = _out_of_fold(table)
+    again = remeasured(run)
+    reach = [*predicted, *measured, *(c.quantity("latency_ms") for c in again)]
+    if not reach:
+        return None
+    low, high = 0.95 * min(reach), 1.05 * max(reach)
+    figure = empty_figure("Measured (ms)", "Predicted (ms)")
+    up, down = 1 + BAND / 100, 1 - BAND / 100
+    corners = ((low, low * up), (high, high * up), (high, high * down), (low, low * down))
+    path = "M" + "L".join(f"{x:.6g},{y:.6g}" for x, y in corners) + "Z"
+    figure.add_shape(type="path", path=path, fillcolor=GREY.light, opacity=0.18, line_width=0, layer="below")
+    figure.add_trace(line([low, high], [low, high], name="equal", colour=MUTED.light, width=1, hoverinfo="skip"))
+    if predicted:
+        figure.add_trace(_sampled(measured, predicted, texts))
+    if again:
+        figure.add_trace(_again(again, [c.predicted_ms or 0.0 for c in again]))
+    return Plot(
+        "agreement",
+        "Predicted against measured",
+        "Table: its sampled networks, each predicted by a model that never saw it. "
+        + ("Search: networks of the front, measured after they were predicted. " if again else "")
+        + f"The grey band is {BAND:g}&nbsp;% wide to either side.",
+        figure,
+        f"Scatter plot of predicted against measured time of {several(len(reach) // 2, 'network')}; the table of "
+        "methods says how well they agree.",
+        tall=True,
+    )
+
+
+def residual_plot(table: TablePart, run: RunPart | None) -> Plot | None:
+    """The difference in percent over the measured time, with the noise of a measurement."""
+    predicted, measured, texts = _out_of_fold(table)
+    again = remeasured(run)
+    if not predicted and not again:
+        return None
+    figure = empty_figure("Measured (ms)", "Predicted less measured (%)")
+    figure.add_hrect(-BAND, BAND, fillcolor=GREY.light, opacity=0.14, line_width=0, layer="below")
+    figure.add_hline(0, line={"color": MUTED.light, "width": 1})
+    noise = table.table.noise_percent
+    if noise is not None:
+        figure.add_hrect(-noise, noise, fillcolor=INK.light, opacity=0.16, line_width=0, layer="below")
+    if predicted:
+        off = [100 * (said / found - 1) for said, found in zip(predicted, measured, strict=True)]
+        figure.add_trace(_sampled(measured, off, texts))
+    if again:
+        figure.add_trace(_again(again, [off_percent(c) for c in again]))
+    dark = f"; the dark one is the noise of a time, {percent(noise)}" if noise is not None else ""
+    return Plot(
+        "residuals",
+        "Difference by latency",
+        f"Above 0: predicted slower than it is. The grey band is {BAND:g}&nbsp;% wide to either side{dark}.",
+        figure,
+        "Scatter plot of the predictions' differences from the measurements, in percent.",
+        tall=True,
+    )
+
+
+def _out_of_fold(table: TablePart) -> tuple[list[float], list[float], list[str]]:
+    """Predicted and measured ms of the fit's networks, and each one's text."""
+    if table.fit is None:
+        return [], [], []
+    predicted, measured = list(table.fit.predicted_ms), list(table.fit.measured_ms)
+    networks = [entry.network for entry in table.fitted]
+    lines = [
+        (f"predicted {ms(said)}", f"measured {ms(found)}", signed_percent(100 * (said / found - 1)))
+        for said, found in zip(predicted, measured, strict=True)
+    ]
+    if len(networks) != len(lines):  # measured anew since the fit: which network is which is no longer known
+        return predicted, measured, ["<br>".join(said) for said in lines]
+    return predicted, measured, [hover(*said, network=net) for said, net in zip(lines, networks, strict=True)]
+
+
+def _sampled(x: Sequence[float], y: Sequence[float], texts: Sequence[str]) -> go.Scatter:
+    return points(x, y, name="table", colour=BLUE.light, hover=texts, size=6, opacity=0.75)
+
+
+def _again(found: Sequence[Candidate], y: Sequence[float]) -> go.Scatter:
+    return points(
+        [c.measured_ms or 0.0 for c in found],
+        y,
+        name="search",
+        colour=VERMILLION.light,
+        hover=[candidate_hover(c) for c in found],
+        size=9,
+        symbol="diamond",
+    )
+
+
+def reference_plot(table: TablePart) -> Plot | None:
+    """The reference network's time over the newest campaign, percent of its median; None without raw runs."""
+    if not table.reference:
+        return None
+    times = np.array([time_ms for _, _, time_ms in table.reference])
+    middle = float(np.median(times))
+    off = 100 * (times / middle - 1)
+    low, high = (float(edge) for edge in np.quantile(off, [0.005, 0.99]))
+    room = max(0.15 * (high - low), 0.05)
+    low, high = low - room, high + room
+    figure = empty_figure("Visit to the reference network", "Time against the median (%)")
+    visits = range(1, len(times) + 1)
+    texts = [
+        f"pass {number + 1}, visit {visit}<br>{ms(time_ms)}<br>{signed_percent(float(change))}"
+        for visit, (number, _, time_ms), change in zip(visits, table.reference, off, strict=True)
+    ]
+    figure.add_trace(
+        points(visits, [float(o) for o in off], name="visit", colour=BLUE.light, hover=texts, size=4, opacity=0.6)
+    )
+    figure.add_trace(
+        line(visits, _running_median(off), name="running median", colour=VERMILLION.light, width=2, hoverinfo="skip")
+    )
+    figure.add_hline(0, line={"color": MUTED.light, "width": 1})
+    passes = [number for number, _, _ in table.reference]
+    for visit, (before, after) in enumerate(pairwise(passes), start=1):
+        if before != after:
+            figure.add_vline(visit + 0.5, line={"color": GREY.light, "width": 1, "dash": "dot"})
+    figure.update_xaxes(range=[0, len(times) + 1])
+    figure.update_yaxes(range=[low, high])
+    beyond = int(np.sum((off < low) | (off > high)))
+    highest = (
+        f" {several(beyond, 'visit')} beyond the axis, up to {signed_percent(float(off.max()))}." if beyond else ""
+    )
+    return Plot(
+        "reference",
+        "The reference network during the campaign",
+        f"{several(len(times), 'visit')} between the others; the median is {ms(middle)}. Dotted lines part the passes."
+        + highest,
+        figure,
+        f"Scatter plot of {several(len(times), 'visit')} to the reference network, from "
+        f"{signed_percent(float(off.min()))} to {signed_percent(float(off.max()))} of the median.",
+    )
+
+
+def _running_median(values: Matrix) -> list[float]:
+    """The median around each value; fewer values at the ends."""
+    half = _WINDOW // 2
+    return [float(np.median(values[max(0, i - half) : i + half + 1])) for i in range(len(values))]
+
+
+def spread_plot(table: TablePart) -> Plot | None:
+    """How far the visits to one item lie apart, rows and networks; None for a table without either."""
+    kinds = {
+        "rows": (BLUE.light, [row.spread_percent for row in table.table.rows.values()]),
+        "networks": (VERMILLION.light, [entry.time.spread_percent for entry in table.table.networks]),
+    }
+    known = [spread for _, found in kinds.values() for spread in found]
+    if not known:
+        return None
+    top = max(float(np.quantile(known, 0.98)), 0.1)
+    edges = np.linspace(0, top, _SPREAD_BINS + 1)
+    figure = empty_figure("Spread of the visits to one item (%)", "Share of items (%)")
+    for name, (colour, found) in kinds.items():
+        if found:
+            share = 100 * np.histogram(np.minimum(found, top), edges)[0] / len(found)
+            figure.add_trace(_steps(edges, share, name=f"{name} ({len(found):,})", colour=colour))
+    figure.update_yaxes(rangemode="tozero")
+    rows, networks = (np.median(found) if found else None for _, found in kinds.values())
+    return Plot(
+        "spread",
+        "Spread of the visits",
+        f"Scaled median absolute deviation of an item's visits; the median is {percent(rows)} for rows and "
+        f"{percent(networks)} for networks. What lies beyond the axis is in its last step.",
+        figure,
+        "Histogram of the spread of visits, for rows and for networks.",
+    )
+
+
+def _steps(edges: Matrix, share: Matrix, *, name: str, colour: str) -> go.Scatter:
+    x = [float(edge) for edge in edges]
+    y = [*(float(s) for s in share), float(share[-1])]
+    texts = [f"{a:.2f} to {b:.2f} %: {s:.1f} % of the {name}" for a, b, s in zip(x, x[1:], y, strict=False)]
+    return go.Scatter(
+        x=x,
+        y=y,
+        name=name,
+        mode="lines",
+        line={"color": colour, "width": 1.5, "shape": "hv"},
+        hovertext=[*texts, texts[-1]],
+        hoverinfo="text",
+    )

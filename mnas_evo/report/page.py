@@ -1,0 +1,86 @@
+"""The report: one HTML file that needs nothing but a browser, written from a folder of results."""
+
+import datetime
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+from plotly.offline import get_plotlyjs
+
+from mnas_evo.errors import RequestError
+from mnas_evo.files import write_text
+from mnas_evo.report.folders import Job, read_job
+from mnas_evo.report.palette import dark_by_light
+from mnas_evo.report.plot import script_json
+from mnas_evo.report.sections import sections
+from mnas_evo.report.summary import Section, summary_section
+from mnas_evo.report.words import text
+
+# The page loads nothing: what is not in it is refused by the browser.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+def write_report(folder: Path, out: Path) -> Path:
+    """Writes the report on a job folder, or on a table, a run or a training alone, and gives its path back.
+
+    Nothing in the folder is changed, and a search that is running is not held up.
+
+    Raises:
+        RequestError: the folder holds none of the three, or `out` is a folder.
+        DamagedFile, OtherFormat: a file in it cannot be read.
+    """
+    if out.is_dir():
+        raise RequestError(f"{out} is a folder; give the report a file, such as {out / 'report.html'}")
+    job = read_job(folder)
+    write_text(out, _page(job, [summary_section(job), *sections(job)]))
+    return out
+
+
+def _page(job: Job, parts: Sequence[Section]) -> str:
+    name = text(job.folder.resolve().name)
+    links = "".join(f'<li><a href="#{part.name}">{text(part.title)}</a></li>' for part in parts)
+    body = "".join(_section_html(part) for part in parts)
+    written = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<title>{name} - mnas_evo report</title>
+<link rel="icon" href="data:,">
+<style>{_bundled("page.css")}</style>
+</head>
+<body>
+<a class="skip" href="#summary">Skip to the summary</a>
+<header>
+<div><p class="kind">mnas_evo report</p><h1>{name}</h1></div>
+<button type="button" id="theme">Dark</button>
+</header>
+<nav aria-label="Sections"><ul>{links}</ul></nav>
+<main>
+<noscript><p><strong>The figures need JavaScript. All else can be read without.</strong></p></noscript>
+{body}
+</main>
+<p class="unseen" role="status" aria-live="polite" id="said"></p>
+<footer><p>Written {written} by mnas_evo {text(version("mnas-evo"))}. Times are in milliseconds, one image at a time
+unless the batch says otherwise.</p></footer>
+<script type="application/json" id="palette">{script_json(dark_by_light())}</script>
+<script>{get_plotlyjs()}</script>
+<script>{_bundled("page.js")}</script>
+</body>
+</html>
+"""
+
+
+def _section_html(part: Section) -> str:
+    heading = f"{part.name}-title"
+    return (
+        f'<section id="{part.name}" aria-labelledby="{heading}"><h2 id="{heading}">{text(part.title)}</h2>'
+        f"{part.html}</section>"
+    )
+
+
+def _bundled(name: str) -> str:
+    return (files("mnas_evo.report") / name).read_text(encoding="utf-8")

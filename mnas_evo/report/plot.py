@@ -1,0 +1,143 @@
+"""One figure of the page: a Plotly figure in the page's manner, its words, and the HTML that page.js draws it from."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from mnas_evo.report.palette import GREY, GRID, INK, MUTED, PANEL
+from mnas_evo.report.words import text
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
+
+
+Range = tuple[float, float]
+Box = tuple[Range, Range]
+"""Ranges of x and y."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What of a figure the reader can see: the front from close by, or everything; and with which it opens."""
+
+    close: Box
+    everything: Box
+    starts_close: bool
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure with its id, heading, caption (HTML), height, and what it shows, for those who cannot see it.
+
+    With `views` comes a choice of x axis, linear or logarithmic.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: go.Figure
+    shows: str
+    tall: bool = False
+    views: Views | None = None
+
+
+def empty_figure(x_title: str, y_title: str) -> go.Figure:
+    """A figure with titled axes and nothing on them."""
+    axis = {
+        "gridcolor": GRID.light,
+        "zeroline": False,
+        "linecolor": GREY.light,
+        "showline": True,
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": GREY.light,
+        "tickfont": {"color": MUTED.light},
+        "tickformat": "~g",
+        "automargin": True,
+    }
+    layout = go.Layout(
+        template="none",
+        font={"family": FONT, "size": 13, "color": INK.light},
+        paper_bgcolor=PANEL.light,
+        plot_bgcolor=PANEL.light,
+        margin={"l": 8, "r": 16, "t": 26, "b": 8},
+        hovermode="closest",
+        hoverlabel={
+            "align": "left",
+            "bgcolor": PANEL.light,
+            "bordercolor": GREY.light,
+            "font": {"color": INK.light, "family": FONT, "size": 12},
+        },
+        showlegend=False,  # page.js writes one that wraps and that keys can reach
+        uirevision="kept",
+        xaxis={**axis, "title": {"text": x_title, "standoff": 8}},
+        yaxis={**axis, "title": {"text": y_title, "standoff": 8}},
+    )
+    return go.Figure(layout=layout)
+
+
+def points(
+    x: Sequence[float],
+    y: Sequence[float],
+    *,
+    name: str,
+    colour: str,
+    hover: Sequence[str] | None = None,
+    **marker: Any,
+) -> go.Scatter:
+    """Points of one kind, each with its text."""
+    return go.Scatter(
+        x=list(x),
+        y=list(y),
+        name=name,
+        mode="markers",
+        marker={"color": colour, "size": 8, **marker},
+        hovertext=list(hover) if hover is not None else None,
+        hoverinfo="skip" if hover is None else "text",
+    )
+
+
+def line(x: Sequence[float | None], y: Sequence[float | None], *, name: str, colour: str, **options: Any) -> go.Scatter:
+    """A line, broken at None; `width`, `dash` and `shape` are the line's, all else the trace's."""
+    style: dict[str, Any] = {"color": colour}
+    style |= {key: options.pop(key) for key in ("width", "dash", "shape") if key in options}
+    return go.Scatter(x=list(x), y=list(y), name=name, mode="lines", line=style, **options)
+
+
+def script_json(value: object) -> str:
+    """JSON that may stand inside a script element: no text in it can end the element."""
+    return _safe(json.dumps(value))
+
+
+def plot_html(plot: Plot) -> str:
+    """A figure element; page.js draws what its script element holds."""
+    choices = ""
+    boxes = None
+    if plot.views is not None:
+        boxes = {"close": plot.views.close, "everything": plot.views.everything}
+        view = "close" if plot.views.starts_close else "everything"
+        choices = _choice("view", "Show", {"close": "the front", "everything": "everything"}, chosen=view)
+        choices += _choice("scale", "x axis", {"linear": "linear", "log": "logarithmic"}, chosen="linear")
+    name = text(plot.name)
+    return f"""
+<figure class="plot{" tall" if plot.tall else ""}" id="figure-{name}" data-views="{text(json.dumps(boxes))}">
+<div class="plot-head"><h3>{text(plot.title)}</h3>{choices}</div>
+<ul class="legend"></ul>
+<div class="canvas" role="img" aria-label="{text(plot.shows)}"></div>
+<script type="application/json">{_safe(plot.figure.to_json())}</script>
+<figcaption>{plot.caption}</figcaption>
+</figure>"""
+
+
+def _choice(what: str, label: str, options: dict[str, str], *, chosen: str) -> str:
+    buttons = "".join(
+        f'<button type="button" data-{what}="{value}" aria-pressed="{str(value == chosen).lower()}">{said}</button>'
+        for value, said in options.items()
+    )
+    return f'<div class="choice" role="group" aria-label="{label}"><span>{label}</span>{buttons}</div>'
+
+
+def _safe(json_text: str) -> str:
+    return json_text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -1,0 +1,163 @@
+"""Figures of what goes on over time: a search by its evaluations, a training by its epochs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+
+from mnas_evo.report.folders import RunPart, TrainingPart
+from mnas_evo.report.palette import BLUE, GREY, PANEL, VERMILLION
+from mnas_evo.report.plot import Plot, empty_figure, line, points
+from mnas_evo.report.words import candidate_hover, percent, quantity, several, text
+from mnas_evo.search.front import Candidate, hypervolume_curve, reference_point
+from mnas_evo.search.objectives import MAXIMISED
+
+MOST_CLASSES = 40
+FEW_CLASSES = 20
+
+
+def as_searched(run: RunPart) -> list[Candidate]:
+    """The evaluated architectures as the search saw them: predicted, whatever was measured since."""
+    return [replace(c, latency_ms=c.predicted_ms, measured_ms=None) for c in run.evaluated]
+
+
+def hypervolume_plot(run: RunPart) -> Plot:
+    """Hypervolume after each evaluation, of a run that has some."""
+    found = as_searched(run)
+    objectives = run.form.objectives
+    curve = hypervolume_curve(found, objectives)
+    worst = [
+        quantity(name, -value if name in MAXIMISED else value)
+        for name, value in zip(objectives, reference_point(found, objectives), strict=True)
+    ]
+    figure = empty_figure("Evaluations", "Hypervolume")
+    figure.add_trace(
+        line(
+            range(1, len(curve) + 1),
+            [float(value) for value in curve],
+            name="hypervolume",
+            colour=BLUE.light,
+            width=2,
+            shape="hv",
+            hovertemplate="after %{x} evaluations: %{y:.4g}<extra></extra>",
+            showlegend=False,
+        )
+    )
+    figure.update_yaxes(rangemode="tozero")
+    return Plot(
+        "hypervolume",
+        "Hypervolume",
+        f"What the front covers, up to the worst of the first batch ({'; '.join(worst)}), in the product of the "
+        "objectives' units. Latencies are the predicted ones, as the search saw them.",
+        figure,
+        f"Step plot of the hypervolume, which ends at {curve[-1]:.4g} after {several(len(curve), 'evaluation')}.",
+    )
+
+
+def proxy_plot(run: RunPart) -> Plot | None:
+    """Top-1 of each evaluation in the order asked, and the best so far; None where top-1 was not searched for."""
+    found = [candidate for candidate in run.evaluated if candidate.top1 is not None]
+    if not found:
+        return None
+    top1 = [candidate.top1 or 0.0 for candidate in found]
+    best = [float(value) for value in np.maximum.accumulate(top1)]
+    order = range(1, len(found) + 1)
+    figure = empty_figure("Evaluations", "Top-1 (%)")
+    texts = [candidate_hover(candidate, network=False) for candidate in found]
+    figure.add_trace(points(order, top1, name="evaluated", colour=GREY.light, hover=texts, size=6, opacity=0.7))
+    figure.add_trace(line(order, best, name="best so far", colour=BLUE.light, width=2, shape="hv", hoverinfo="skip"))
+    figure.update_xaxes(range=[0, len(found) + 1])
+    return Plot(
+        "proxies",
+        "Top-1 of the architectures evaluated",
+        f"In the order they were asked; <code>{text(run.form.accuracy)}</code>.",
+        figure,
+        f"Scatter plot of top-1 by evaluation; the best is {percent(best[-1])}.",
+    )
+
+
+def training_plots(training: TrainingPart) -> list[Plot]:
+    """Losses and validation top-1 by epoch, of a training that has epochs."""
+    epochs = training.form.epochs
+    numbers = [epoch.number for epoch in epochs]
+    losses = empty_figure("Epoch", "Loss (nats)")
+    for name, colour, values in (
+        ("training", BLUE.light, [epoch.train_loss for epoch in epochs]),
+        ("validation", VERMILLION.light, [epoch.validation_loss for epoch in epochs]),
+    ):
+        losses.add_trace(_curve(numbers, values, name=name, colour=colour, unit=""))
+    losses.update_yaxes(rangemode="tozero")
+    top1 = empty_figure("Epoch", "Validation top-1 (%)")
+    top1.add_trace(
+        _curve(numbers, [epoch.top1 for epoch in epochs], name="validation", colour=VERMILLION.light, unit=" %")
+    )
+    top1.update_traces(showlegend=False)
+    smoothing = training.form.recipe.label_smoothing
+    last, best = epochs[-1], max(epochs, key=lambda epoch: epoch.top1)
+    smoothed = (
+        f" The training loss has labels smoothed by {smoothing:g}, the validation loss has none." if smoothing else ""
+    )
+    return [
+        Plot(
+            "losses",
+            "Losses",
+            f"Cross-entropy by epoch.{smoothed}",
+            losses,
+            f"Line plot of losses over {several(len(epochs), 'epoch')}; the validation loss ends at "
+            f"{last.validation_loss:.3f}.",
+        ),
+        Plot(
+            "top1",
+            "Validation top-1",
+            f"{percent(last.top1)} after the last epoch. The highest is that of epoch {best.number}, "
+            f"{percent(best.top1)}.",
+            top1,
+            f"Line plot of validation top-1 over {several(len(epochs), 'epoch')}; it ends at {percent(last.top1)}.",
+        ),
+    ]
+
+
+def confusion_plot(training: TrainingPart) -> Plot | None:
+    """True classes against predicted ones; None without a matrix, or where there are too many classes to read it."""
+    names, rows = list(training.confusion), list(training.confusion.values())
+    if not 2 <= len(names) <= MOST_CLASSES or any(len(row) != len(names) for row in rows):
+        return None
+    figure = empty_figure("Predicted class", "True class")
+    shown = [escape(name) for name in names]
+    figure.add_trace(
+        go.Heatmap(
+            x=shown,
+            y=shown,
+            z=[[100 * count / max(sum(row), 1) for count in row] for row in rows],
+            text=[[str(count) if count else "" for count in row] for row in rows],
+            texttemplate="%{text}" if len(names) <= FEW_CLASSES else None,
+            colorscale=[[0, PANEL.light], [1, BLUE.light]],
+            zmin=0,
+            zmax=100,
+            showscale=False,
+            hovertemplate="true %{y}, predicted %{x}<br>%{z:.1f} % of the true class<extra></extra>",
+        )
+    )
+    figure.update_xaxes(type="category", showgrid=False)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+    right = sum(row[i] for i, row in enumerate(rows))
+    total = sum(map(sum, rows))
+    return Plot(
+        "confusion",
+        "Confusion matrix",
+        "Numbers of test images; the darker, the larger the share of the true class.",
+        figure,
+        f"Confusion matrix of {len(names)} classes; {right:,} of {total:,} images are on its diagonal.",
+        tall=True,
+    )
+
+
+def _curve(x: Sequence[int], y: Sequence[float], *, name: str, colour: str, unit: str) -> object:
+    drawn = line(
+        x, y, name=name, colour=colour, width=2, hovertemplate=f"{name}, epoch %{{x}}: %{{y:.4g}}{unit}<extra></extra>"
+    )
+    if len(x) == 1:
+        drawn.update(mode="markers", marker={"color": colour, "size": 8})
+    return drawn

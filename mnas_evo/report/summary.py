@@ -1,0 +1,204 @@
+"""The head of the page: what was found, in sentences and in a few figures, and the network that was chosen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mnas_evo.report.folders import Chosen, Job, RunPart, TablePart, TrainingPart
+from mnas_evo.report.words import block_lines, count, ms, percent, several, sizes, text
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: its anchor, its heading, its HTML."""
+
+    name: str
+    title: str
+    html: str
+
+
+def summary_section(job: Job) -> Section:
+    """What a reader in haste needs."""
+    paragraphs = [
+        _table_sentences(job.table) if job.table else [],
+        [*(_run_sentences(job.run) if job.run else ()), *_chosen_sentences(job)],
+        _missing_sentences(job),
+    ]
+    words = "".join(f"<p>{' '.join(sentences)}</p>" for sentences in paragraphs if sentences)
+    chosen = _chosen_html(job.chosen) if job.chosen else ""
+    return Section("summary", "Summary", f"{words}{_tiles(job)}{chosen}")
+
+
+def device_words(table: TablePart) -> str:
+    """Device, runtime and settings of a table, escaped."""
+    device = table.table.device
+    return (
+        f"<strong>{text(device.name)}</strong> ({text(device.soc)}; {text(device.os)}) with {text(device.runtime)} "
+        f"{text(device.runtime_version)}, {several(device.threads, 'thread')}, {text(device.precision)}, "
+        f"batch {device.batch}"
+    )
+
+
+def _table_sentences(part: TablePart) -> list[str]:
+    table = part.table
+    said = [
+        f"On {device_words(part)}, {several(len(table.rows), 'row')} and "
+        f"{several(len(table.networks), 'whole network')} were measured."
+    ]
+    if table.campaigns:
+        last = table.campaigns[-1]
+        said.append(
+            f"The last campaign was on {text(last.date)}: {several(last.passes, 'pass', 'passes')}, "
+            f"{last.device_seconds:,.0f} s on the device."
+        )
+    noise = table.noise_percent
+    said.append(
+        "The noise of a time is not known: there were too few passes."
+        if noise is None
+        else f"The time of a network carries {percent(noise)} of noise."
+    )
+    if part.fit is None:
+        said.append("No predictor has been fitted yet.")
+    else:
+        error = part.fit.methods[part.fit.chosen].mape
+        said.append(
+            f"The latency predictor ({text(part.fit.chosen)}) is off by {percent(error)} on average, on networks it "
+            "never saw."
+        )
+    return said
+
+
+def _run_sentences(run: RunPart) -> list[str]:
+    said = [f"The search ({text(run.form.algorithm)}) of space {text(run.form.space)}"]
+    if not run.paid:
+        return [f"{said[0]} has evaluated nothing yet."]
+    front = f"{len(run.front):,} of them form the front" if run.front else "none of them came to an end"
+    said[0] += f" evaluated {several(len(run.paid), 'architecture')}; {front}."
+    if failed := sum(tell.kind == "failure" for tell in run.paid):
+        said.append(f"{several(failed, 'evaluation')} failed.")
+    return said
+
+
+def _chosen_sentences(job: Job) -> list[str]:
+    chosen = job.chosen
+    if chosen is None:
+        return []
+    known = chosen.candidate
+    said = ["The network trained in the end" if chosen.trained else "The knee of the front"]
+    if known and known.measured_ms is not None:
+        said[0] += f" runs in {ms(known.measured_ms)}, measured."
+    elif known and known.predicted_ms is not None:
+        said[0] += f" is predicted to run in {ms(known.predicted_ms)}; it was not measured as a whole."
+    else:
+        said[0] += " has no known latency here."
+    if job.training and job.training.form.epochs:
+        said.append(f"Its last validation top-1 is {percent(job.training.form.epochs[-1].top1)}.")
+        if (tested := job.training.evaluation) is not None:
+            said.append(f"On {several(tested.images, 'test image')} it reaches {percent(tested.top1)}.")
+    return said
+
+
+def _missing_sentences(job: Job) -> list[str]:
+    parts = {"latency table": job.table, "search": job.run, "final training": job.training}
+    missing = [name for name, part in parts.items() if part is None]
+    said = [f"Not in this folder: {', '.join(missing)}."] if missing else []
+    if job.table_changed:
+        said.append(
+            "<strong>The table shown is not what the search was started with</strong>: it was measured or fitted anew, "
+            "so that predictions of the search do not follow from it."
+        )
+    return said
+
+
+def _tiles(job: Job) -> str:
+    """The headline figures, each with its unit and what it is of."""
+    tiles = [*_table_tiles(job.table), *_run_tiles(job.run), *_chosen_tiles(job.chosen), *_training_tiles(job.training)]
+    found = "".join(
+        f"<div><dt>{text(name)}</dt><dd>{text(number)} <small>{text(unit)}</small></dd>"
+        f"<dd class='note'>{text(note)}</dd></div>"
+        for name, (number, _, unit), note in ((name, value.partition("\u00a0"), note) for name, value, note in tiles)
+    )
+    return f'<dl class="tiles">{found}</dl>'
+
+
+_Tile = tuple[str, str, str]
+
+
+def _table_tiles(part: TablePart | None) -> list[_Tile]:
+    tiles: list[_Tile] = []
+    if part and part.table.noise_percent is not None:
+        tiles.append(("Noise of a time", percent(part.table.noise_percent), "mean error of a network's time"))
+    if part and part.fit:
+        quality = part.fit.methods[part.fit.chosen]
+        tiles.append(("Predictor's error", percent(quality.mape), f"mean, out of fold; method {part.fit.chosen}"))
+    return tiles
+
+
+def _run_tiles(run: RunPart | None) -> list[_Tile]:
+    if run is None or not run.paid:
+        return []
+    measured = sum(candidate.measured_ms is not None for candidate in run.front)
+    return [
+        ("Evaluated", f"{len(run.paid):,}", f"distinct architectures, {run.form.algorithm}"),
+        ("On the front", f"{len(run.front):,}", f"{measured} of them measured again"),
+    ]
+
+
+def _chosen_tiles(chosen: Chosen | None) -> list[_Tile]:
+    known = chosen.candidate if chosen else None
+    if known is None:
+        return []
+    tiles: list[_Tile] = []
+    if known.latency_ms is not None:
+        how = "measured" if known.measured_ms is not None else "predicted"
+        tiles.append(("Latency of the chosen", ms(known.latency_ms), how))
+    if known.top1 is not None:
+        tiles.append(("Its top-1, searching", percent(known.top1), known.tell.values["top1"].source))
+    return tiles
+
+
+def _training_tiles(training: TrainingPart | None) -> list[_Tile]:
+    if training is None or not training.form.epochs:
+        return []
+    epochs = training.form.epochs
+    tiles = [("Trained to the end", percent(epochs[-1].top1), f"validation top-1, {several(len(epochs), 'epoch')}")]
+    if (tested := training.evaluation) is not None:
+        tiles.append(("On test images", percent(tested.top1), f"top-1 on {several(tested.images, 'image')}"))
+    return tiles
+
+
+def _chosen_html(chosen: Chosen) -> str:
+    how = "It was trained to the end." if chosen.trained else "It is the knee of the front."
+    if chosen.trained and chosen.candidate is None:
+        how += " The search here did not evaluate it."
+    totals = sizes(chosen.network)
+    said = f" It has {count(totals[0])} parameters and {count(totals[1])} multiply-adds." if totals else ""
+    items = "".join(f"<li>{text(line)}</li>" for line in block_lines(chosen.network))
+    return f"""
+<div class="chosen"><h3>The chosen network</h3>
+<p>{how}{said}</p>
+<ol class="blocks">{items}</ol>
+{network_html(chosen.network)}</div>"""
+
+
+def network_html(network: str) -> str:
+    """A network's string, which may break after each slash, and a button that copies it."""
+    shown = text(network).replace("/", "/<wbr>")
+    return (
+        f'<span class="network"><code>{shown}</code> <button type="button" class="copy" '
+        f'aria-label="Copy this network">Copy</button></span>'
+    )
+
+
+def rows_html(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, marked: int | None = None) -> str:
+    """A small table; its cells are HTML, the first of a row is its heading, one row may be marked."""
+    head = "".join(f'<th scope="col">{name}</th>' for name in header)
+    body = "".join(
+        f"<tr{' class=marked' if number == marked else ''}><th scope='row'>{first}</th>"
+        + "".join(f"<td>{cell}</td>" for cell in rest)
+        + "</tr>"
+        for number, (first, *rest) in enumerate(rows)
+    )
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(caption)}"><table class="figures">'
+        f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )

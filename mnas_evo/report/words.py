@@ -1,0 +1,134 @@
+"""How numbers and networks are said on the page: with units, rounded to what can be known, escaped."""
+
+from functools import lru_cache
+from html import escape
+
+from mnas_evo.errors import MnasEvoError
+from mnas_evo.search.archive import Value
+from mnas_evo.search.front import Candidate
+from mnas_evo.space.architecture import Block
+from mnas_evo.space.lowering import lower
+from mnas_evo.space.notation import parse_network
+
+AXES = {
+    "top1": "Top-1 (%)",
+    "latency_ms": "Latency (ms)",
+    "params": "Parameters",
+    "macs": "Multiply-adds (MACs)",
+}
+
+_SPACE = "\u00a0"  # at which no line breaks
+
+
+def text(value: object) -> str:
+    """Any text from a file, as it may stand in HTML."""
+    return escape(str(value))
+
+
+def ms(value: float | None) -> str:
+    """A time with four digits and its unit: noise hides the fifth."""
+    return "not known" if value is None else f"{plain_ms(value)}{_SPACE}ms"
+
+
+def plain_ms(value: float) -> str:
+    """A time with four digits, for where the unit stands in the heading."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:#.4g}".rstrip(".")
+
+
+def percent(value: float | None, *, digits: int = 2) -> str:
+    """A share with its unit."""
+    return "not known" if value is None else f"{value:.{digits}f}{_SPACE}%"
+
+
+def signed_percent(value: float) -> str:
+    """A difference, its sign always written."""
+    return f"{value:+.2f}{_SPACE}%"
+
+
+def count(value: float) -> str:
+    """A large number by thousands: 42.1 k, 3.87 M, 12 G."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{_SPACE}{unit}"
+    return f"{value:.0f}"
+
+
+def several(number: int, one: str, many: str = "") -> str:
+    """A number with its noun, in the singular where it is one."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def quantity(name: str, value: float) -> str:
+    """A quantity of an architecture with its unit."""
+    if name == "top1":
+        return f"{percent(value)} top-1"
+    if name == "latency_ms":
+        return ms(value)
+    return f"{count(value)} {'parameters' if name == 'params' else 'MACs'}"
+
+
+def interval(value: Value) -> str:
+    """The 90 % interval of a predicted time in ms, where it has one."""
+    return "" if value.low is None or value.high is None else f"{plain_ms(value.low)} to {plain_ms(value.high)}"
+
+
+def inside(candidate: Candidate) -> bool | None:
+    """Whether the measured time lies in the predicted interval; None where either is not known."""
+    said = candidate.tell.values.get("latency_ms")
+    if candidate.measured_ms is None or said is None or said.low is None or said.high is None:
+        return None
+    return said.low <= candidate.measured_ms <= said.high
+
+
+@lru_cache(maxsize=20_000)
+def sizes(network: str) -> tuple[int, int] | None:
+    """Parameters and multiply-adds of a network's string; None where it cannot be read."""
+    try:
+        graph = lower(parse_network(network, check_inputs=False))
+    except MnasEvoError:
+        return None
+    return graph.params, graph.macs
+
+
+@lru_cache(maxsize=20_000)
+def block_lines(network: str) -> tuple[str, ...]:
+    """A network block by block, one line each, not escaped; the string itself where it cannot be read."""
+    try:
+        found = parse_network(network, check_inputs=False)
+    except MnasEvoError:
+        return (network,)
+    frame = found.frame
+    stem = (
+        f"input {frame.height}x{frame.width}x{frame.channels}, stem {frame.stem_channels}, stride {frame.stem_stride}"
+    )
+    blocks = [f"{number}: {_block(block)}" for number, block in enumerate(found.architecture.blocks, start=1)]
+    return (stem, *blocks, f"head {frame.head_channels}, {several(frame.classes, 'class', 'classes')}")
+
+
+def _block(block: Block) -> str:
+    channels = f"{block.in_channels} to {block.out_channels} channels"
+    stride = f", stride {block.stride}" if block.stride != 1 else ""
+    if block.layers == 0:
+        return f"no layer, {channels}{stride}"
+    op = "conv" if block.op == "conv" else "dconv" if block.expansion == 1 else f"mbconv e{block.expansion}"
+    excite = f", SE {block.se_ratio:g}" if block.se_ratio else ""
+    skip = {"identity": "", "pool": ", pool skip", "none": ", no skip"}[block.skip]
+    return f"{block.layers} x {op} {block.kernel}x{block.kernel}, {channels}{stride}{excite}{skip}"
+
+
+def hover(*lines: str, network: str) -> str:
+    """Text of a point: lines of values, then its network block by block; escaped, in Plotly's own small HTML."""
+    return "<br>".join([*map(escape, lines), "", *map(escape, block_lines(network))])
+
+
+def candidate_hover(candidate: Candidate, *, network: bool = True) -> str:
+    """What is known of an evaluated architecture, with units."""
+    values = candidate.tell.values
+    lines = [quantity("top1", candidate.top1)] if candidate.top1 is not None else []
+    if (said := values.get("latency_ms")) is not None:
+        range_ms = interval(said)
+        lines.append(f"predicted {ms(said.value)}" + (f" (90 %: {range_ms})" if range_ms else ""))
+    if candidate.measured_ms is not None:
+        lines.append(f"measured {ms(candidate.measured_ms)}")
+    lines += [quantity(name, values[name].value) for name in ("params", "macs") if name in values]
+    return hover(*lines, network=candidate.network) if network else "<br>".join(map(escape, lines))
