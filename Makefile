@@ -34,7 +34,7 @@ demo: .venv/.core
 	$(BIN)/mnas-evo demo --out $(OUT)
 
 test: .venv/.test
-	$(BIN)/python -m pytest -m "not slow and not gpu and not browser and not remote"
+	$(BIN)/python -m pytest
 
 test-all: .venv/.test
 	$(BIN)/python -m pytest -m "slow or browser or remote"

@@ -2,16 +2,21 @@
 
 import os
 
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # before torch looks; a GPU's own tests set it
-
-import torch
 from hypothesis import HealthCheck, settings
 
-torch.set_num_threads(1)
-
-# The same examples at every run, so that a failure is a change of ours; `--hypothesis-profile=thorough` looks for new ones.
+# The same examples at every run: a failure is a change of ours. --hypothesis-profile=thorough looks for new ones.
 settings.register_profile(
     "quick", max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("thorough", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("quick")
+
+
+def pytest_configure() -> None:
+    """Sets the surroundings before numpy and torch load and look at them."""
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # a GPU's own tests set it
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # two threads on a busy machine wait for one another
+    import torch
+
+    torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mnas_evo.devices.campaign import REFERENCE
-from mnas_evo.errors import DamagedFile, RequestError
+from mnas_evo.errors import DamagedFile, NotationError, RequestError
 from mnas_evo.files import read_csv, read_form
 from mnas_evo.finalists.choose import knee
 from mnas_evo.finalists.evaluation import EvaluationForm
@@ -71,9 +71,12 @@ class RunPart:
     @property
     def landmark_names(self) -> dict[str, str]:
         """Names of the published networks by their string, at the input and classes of this search."""
-        if not self.tells:
+        if not self.evaluated:
             return {}
-        task = parse_network(self.tells[0].network).frame
+        try:
+            task = parse_network(self.evaluated[0].network).frame
+        except NotationError:
+            return {}
         return {format_network(named_network(name, task=task)): name for name in LANDMARKS}
 
 

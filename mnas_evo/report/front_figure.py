@@ -7,11 +7,11 @@ import plotly.graph_objects as go
 from mnas_evo.report.folders import Chosen, RunPart, TablePart
 from mnas_evo.report.palette import BLUE, GREEN, GREY, ORANGE, PANEL, PURPLE, VERMILLION
 from mnas_evo.report.plot import Plot, Range, Views, empty_figure, line, points
-from mnas_evo.report.words import AXES, candidate_hover, hover, ms, percent, quantity, several, text
+from mnas_evo.report.words import AXES, axis_words, candidate_hover, hover, limit, ms, percent, quantity, several, text
 from mnas_evo.search.front import Candidate
 
-# 5,000 architectures spelled out are 2 MB of the page.
-SPELLED_OUT = 5_000
+# 8,000 architectures spelled out are 1.5 MB of the page; beyond, only those of the front are.
+SPELLED_OUT = 8_000
 # A front that takes less of an axis than this, beside all that was evaluated and published, is shown from close by.
 SMALL_SHARE = 0.3
 _ROOM = 0.08
@@ -48,7 +48,7 @@ def front_plot(run: RunPart, table: TablePart | None, chosen: Chosen | None) -> 
             update(tickformat="~s")
     return Plot(
         "front",
-        f"{AXES[y].split(' (')[0]} against {AXES[x].split(' (')[0].lower()}",
+        f"{AXES[y].split(' (')[0]} against {axis_words(x)}",
         _caption(run, landmarks, x, y),
         figure,
         f"Scatter plot of {several(len(run.evaluated), 'evaluated architecture')} with the front of "
@@ -69,7 +69,7 @@ def published(run: RunPart, table: TablePart | None) -> list[Landmark]:
 
 
 def _views(run: RunPart, landmarks: Sequence[Landmark], x: str, y: str) -> Views | None:
-    """The front with its intervals, and all there is; None for a front of one point."""
+    """The front with its intervals, and all there is; None for a front without extent."""
     shown = _compared(run)
     xs, ys = [c.quantity(x) for c in shown], [c.quantity(y) for c in shown]
     if x == "latency_ms":
@@ -77,9 +77,9 @@ def _views(run: RunPart, landmarks: Sequence[Landmark], x: str, y: str) -> Views
         xs += [end for value in said for end in (value.low, value.value, value.high) if end is not None]
     all_x = [*xs, *(c.quantity(x) for c in run.evaluated), *(at for _, at, _, _ in landmarks)]
     all_y = [*ys, *(c.quantity(y) for c in run.evaluated), *(top1 for _, _, top1, _ in landmarks)]
-    all_x += [limit for name, limit in run.form.limits.items() if name == x]
-    all_y += [limit for name, limit in run.form.limits.items() if name == y]
-    if len(run.front) < 2 or max(ys) == min(ys):
+    all_x += [value for name, value in run.form.limits.items() if name == x]
+    all_y += [value for name, value in run.form.limits.items() if name == y]
+    if min(_extent(xs), _extent(ys)) == 0:
         return None
     share = min(_extent(xs) / _extent(all_x), _extent(ys) / _extent(all_y))
     return Views((_around(xs), _around(ys)), (_around(all_x), _around(all_y)), share < SMALL_SHARE)
@@ -96,16 +96,19 @@ def _around(values: Sequence[float]) -> Range:
 
 
 def _evaluated(evaluated: Sequence[Candidate], x: str, y: str) -> go.Scatter:
-    spell = len(evaluated) <= SPELLED_OUT
-    return points(
+    spelled = len(evaluated) <= SPELLED_OUT
+    trace = points(
         [c.quantity(x) for c in evaluated],
         [c.quantity(y) for c in evaluated],
         name="evaluated",
         colour=GREY.light,
-        hover=[candidate_hover(c, network=spell) for c in evaluated],
+        hover=[candidate_hover(c) for c in evaluated] if spelled else None,
         size=5,
         opacity=0.5,
     )
+    if not spelled:
+        trace.update(hoverinfo="x+y")
+    return trace
 
 
 def _compared(run: RunPart) -> list[Candidate]:
@@ -206,16 +209,17 @@ def _landmarks(found: Sequence[Landmark], middle: float) -> go.Scatter:
 def _add_limits(figure: go.Figure, run: RunPart, x: str, y: str) -> None:
     style = {"line": {"color": PURPLE.light, "width": 1.5, "dash": "dash"}}
     label = {"font": {"color": PURPLE.light, "size": 12}}
-    for name, limit in run.form.limits.items():
-        said = f"limit {quantity(name, limit)}"
+    for name, value in run.form.limits.items():
+        note = {**label, "text": limit(name, value)}
         if name == x:
-            figure.add_vline(limit, annotation={**label, "text": said, "textangle": -90}, **style)
+            figure.add_vline(value, annotation={**note, "textangle": -90}, annotation_position="bottom left", **style)
         elif name == y:
-            figure.add_hline(limit, annotation={**label, "text": said}, **style)
+            figure.add_hline(value, annotation=note, annotation_position="bottom left", **style)
 
 
 def _caption(run: RunPart, landmarks: Sequence[Landmark], x: str, y: str) -> str:
-    said = [f"Grey: every architecture evaluated. Top-1 is that of <code>{text(run.form.accuracy)}</code>."]
+    within = " within the limits" if run.form.limits else ""
+    said = [f"Grey: every architecture evaluated{within}. Top-1 is that of <code>{text(run.form.accuracy)}</code>."]
     if x == "latency_ms":
         measured = sum(c.measured_ms is not None for c in run.front)
         said.append(
@@ -223,12 +227,13 @@ def _caption(run: RunPart, landmarks: Sequence[Landmark], x: str, y: str) -> str
             "were measured again. Diamonds are predictions with their 90&nbsp;% intervals."
         )
     if len(run.form.objectives) > 2:
-        shown = [AXES[name].split(" (")[0].lower() for name in run.form.objectives]
+        shown = [axis_words(name) for name in run.form.objectives]
         said.append(f"The front is over {', '.join(shown)}; two of them are drawn, so that it forms no line.")
     if run.form.limits:
-        said.append(f"Limits: {'; '.join(quantity(name, limit) for name, limit in run.form.limits.items())}.")
+        said.append(f"Limits: {'; '.join(limit(name, value) for name, value in run.form.limits.items())}.")
     if landmarks:
         told = "; ".join(f"{text(name)} {ms(at)}, {percent(top1)}" for name, at, top1, _ in landmarks)
         said.append(f"Published networks, by the same source of top-1: {told}.")
-    said.append("Point at a mark to see the architecture block by block.")
+    of_front = "" if len(run.evaluated) <= SPELLED_OUT else " of the front"
+    said.append(f"Point at a mark{of_front} to see the architecture block by block.")
     return " ".join(said)

@@ -16,7 +16,7 @@ class _Cell:
     key: float | str | None
 
 
-_ABSENT = _Cell('<span class="absent">none</span>', None)
+_ABSENT = _Cell('<span class="absent" title="not known">&ndash;</span>', None)
 
 
 def front_section(run: RunPart, chosen: Chosen | None) -> Section:

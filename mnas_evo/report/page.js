@@ -8,10 +8,18 @@
   const darkByLight = JSON.parse(document.getElementById("palette").textContent);
   const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
   const narrow = window.matchMedia("(max-width: 700px)");
+  function unpacked(script) {
+    const { lines, figure } = JSON.parse(script.textContent);
+    for (const trace of figure.data) {
+      if (trace.hovertext) trace.hovertext = trace.hovertext.map((said) => said.map((i) => lines[i]).join("<br>"));
+    }
+    return figure;
+  }
+
   const figures = [...document.querySelectorAll("figure.plot")].map((element) => ({
     element,
     canvas: element.querySelector(".canvas"),
-    drawing: JSON.parse(element.querySelector("script").textContent),
+    drawing: unpacked(element.querySelector("script")),
     views: JSON.parse(element.dataset.views),
     chosen: Object.fromEntries(
       [...element.querySelectorAll(".choice [aria-pressed=true]")].flatMap((button) => Object.entries(button.dataset)),

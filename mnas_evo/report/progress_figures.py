@@ -6,14 +6,16 @@ from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from mnas_evo.report.folders import RunPart, TrainingPart
 from mnas_evo.report.palette import BLUE, GREY, PANEL, VERMILLION
 from mnas_evo.report.plot import Plot, empty_figure, line, points
-from mnas_evo.report.words import candidate_hover, percent, quantity, several, text
+from mnas_evo.report.words import percent, quantity, several, text
 from mnas_evo.search.front import Candidate, hypervolume_curve, reference_point
 from mnas_evo.search.objectives import MAXIMISED
 
+MANY = 300
 MOST_CLASSES = 40
 FEW_CLASSES = 20
 
@@ -33,10 +35,11 @@ def hypervolume_plot(run: RunPart) -> Plot:
         for name, value in zip(objectives, reference_point(found, objectives), strict=True)
     ]
     figure = empty_figure("Evaluations", "Hypervolume")
+    steps = _steps(curve)
     figure.add_trace(
         line(
-            range(1, len(curve) + 1),
-            [float(value) for value in curve],
+            [step + 1 for step in steps],
+            [float(curve[step]) for step in steps],
             name="hypervolume",
             colour=BLUE.light,
             width=2,
@@ -56,25 +59,33 @@ def hypervolume_plot(run: RunPart) -> Plot:
     )
 
 
+def _steps(curve: NDArray[np.float64]) -> list[int]:
+    """Where a curve changes, and its ends: all that a step line needs."""
+    changes = np.flatnonzero(np.diff(curve)) + 1
+    return sorted({0, *(int(change) for change in changes), len(curve) - 1})
+
+
 def proxy_plot(run: RunPart) -> Plot | None:
     """Top-1 of each evaluation in the order asked, and the best so far; None where top-1 was not searched for."""
     found = [candidate for candidate in run.evaluated if candidate.top1 is not None]
     if not found:
         return None
     top1 = [candidate.top1 or 0.0 for candidate in found]
-    best = [float(value) for value in np.maximum.accumulate(top1)]
+    best = np.maximum.accumulate(top1)
+    steps = _steps(best)
     order = range(1, len(found) + 1)
     figure = empty_figure("Evaluations", "Top-1 (%)")
-    texts = [candidate_hover(candidate, network=False) for candidate in found]
-    figure.add_trace(points(order, top1, name="evaluated", colour=GREY.light, hover=texts, size=6, opacity=0.7))
-    figure.add_trace(line(order, best, name="best so far", colour=BLUE.light, width=2, shape="hv", hoverinfo="skip"))
+    evaluated = points(order, top1, name="evaluated", colour=GREY.light, size=6 if len(top1) < MANY else 4, opacity=0.5)
+    figure.add_trace(evaluated.update(hovertemplate="evaluation %{x}: %{y:.2f} % top-1<extra></extra>"))
+    best_x, best_y = [step + 1 for step in steps], [float(best[step]) for step in steps]
+    figure.add_trace(line(best_x, best_y, name="best so far", colour=BLUE.light, width=2, shape="hv", hoverinfo="skip"))
     figure.update_xaxes(range=[0, len(found) + 1])
     return Plot(
         "proxies",
         "Top-1 of the architectures evaluated",
         f"In the order they were asked; <code>{text(run.form.accuracy)}</code>.",
         figure,
-        f"Scatter plot of top-1 by evaluation; the best is {percent(best[-1])}.",
+        f"Scatter plot of top-1 by evaluation; the best is {percent(float(best[-1]))}.",
     )
 
 
@@ -147,7 +158,7 @@ def confusion_plot(training: TrainingPart) -> Plot | None:
     return Plot(
         "confusion",
         "Confusion matrix",
-        "Numbers of test images; the darker, the larger the share of the true class.",
+        "Numbers of test images; the stronger the colour, the larger the share of the true class.",
         figure,
         f"Confusion matrix of {len(names)} classes; {right:,} of {total:,} images are on its diagonal.",
         tall=True,

@@ -16,7 +16,7 @@ from mnas_evo.report.latency_figures import (
 from mnas_evo.report.plot import Plot, plot_html
 from mnas_evo.report.progress_figures import confusion_plot, hypervolume_plot, proxy_plot, training_plots
 from mnas_evo.report.summary import Section, network_html, rows_html
-from mnas_evo.report.words import inside, ms, percent, several, text
+from mnas_evo.report.words import axis_words, inside, limit, ms, percent, several, text
 
 _METHOD_WORDS = {
     "macs": "multiply-adds alone",
@@ -139,8 +139,8 @@ def _noise(table: TablePart) -> Section:
 
 def _search(run: RunPart) -> Section:
     form = run.form
-    objectives = ", ".join(text(name) for name in form.objectives)
-    limits = ", ".join(f"{text(name)} {limit:g}" for name, limit in form.limits.items()) or "none"
+    objectives = ", ".join(map(axis_words, form.objectives))
+    limits = ", ".join(limit(name, value) for name, value in form.limits.items()) or "none"
     versions = ", ".join(f"{text(name)} {text(version)}" for name, version in form.versions.items())
     asked = (
         f"<p>{text(form.algorithm)} on space {text(form.space)}; objectives {objectives}; limits {limits}; population "
@@ -150,7 +150,7 @@ def _search(run: RunPart) -> Section:
         return Section("search", "The search", f"{asked}<p>Nothing has been evaluated to an end yet.</p>")
     paid = run.paid
     repeats = sum(tell.repeat for tell in run.tells)
-    outside = sum(tell.kind == "violation" and not tell.repeat for tell in run.tells)
+    outside = sum(tell.violation > 0 and not tell.repeat for tell in run.tells)
     failed = [tell for tell in paid if tell.kind == "failure"]
     rest = [
         f"{number:,} {what}"
@@ -175,7 +175,9 @@ def _training(training: TrainingPart) -> Section:
     )
     html = _plots(*training_plots(training)) if form.epochs else "<p>The training has not come to its end yet.</p>"
     if training.evaluation is not None:
-        html += _evaluation_table(training.evaluation) + _plots(confusion_plot(training))
+        confusion = confusion_plot(training)
+        table = _evaluation_table(training.evaluation)
+        html += f'<div class="plots n2">{table}{plot_html(confusion)}</div>' if confusion else table
     return Section("training", "Final training", html + asked)
 
 

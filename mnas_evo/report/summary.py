@@ -71,7 +71,8 @@ def _run_sentences(run: RunPart) -> list[str]:
     said = [f"The search ({text(run.form.algorithm)}) of space {text(run.form.space)}"]
     if not run.paid:
         return [f"{said[0]} has evaluated nothing yet."]
-    front = f"{len(run.front):,} of them form the front" if run.front else "none of them came to an end"
+    end = "came to an end within the limits" if run.form.limits else "came to an end"
+    front = f"{len(run.front):,} of them form the front" if run.front else f"none of them {end}"
     said[0] += f" evaluated {several(len(run.paid), 'architecture')}; {front}."
     if failed := sum(tell.kind == "failure" for tell in run.paid):
         said.append(f"{several(failed, 'evaluation')} failed.")
@@ -101,6 +102,8 @@ def _missing_sentences(job: Job) -> list[str]:
     parts = {"latency table": job.table, "search": job.run, "final training": job.training}
     missing = [name for name, part in parts.items() if part is None]
     said = [f"Not in this folder: {', '.join(missing)}."] if missing else []
+    if job.table and job.run and not job.table.folder.resolve().is_relative_to(job.folder.resolve()):
+        said.append(f"The table shown is the one that the search names, <code>{text(job.table.folder)}</code>.")
     if job.table_changed:
         said.append(
             "<strong>The table shown is not what the search was started with</strong>: it was measured or fitted anew, "

@@ -6,6 +6,7 @@ from html import escape
 from mnas_evo.errors import MnasEvoError
 from mnas_evo.search.archive import Value
 from mnas_evo.search.front import Candidate
+from mnas_evo.search.objectives import MAXIMISED
 from mnas_evo.space.architecture import Block
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import parse_network
@@ -67,6 +68,16 @@ def quantity(name: str, value: float) -> str:
     return f"{count(value)} {'parameters' if name == 'params' else 'MACs'}"
 
 
+def limit(name: str, value: float) -> str:
+    """A limit of a search, with its unit."""
+    return f"at {'least' if name in MAXIMISED else 'most'} {quantity(name, value)}"
+
+
+def axis_words(name: str) -> str:
+    """A quantity's name without its unit, as it stands in a sentence."""
+    return AXES[name].split(" (")[0].lower()
+
+
 def interval(value: Value) -> str:
     """The 90 % interval of a predicted time in ms, where it has one."""
     return "" if value.low is None or value.high is None else f"{plain_ms(value.low)} to {plain_ms(value.high)}"
@@ -121,8 +132,8 @@ def hover(*lines: str, network: str) -> str:
     return "<br>".join([*map(escape, lines), "", *map(escape, block_lines(network))])
 
 
-def candidate_hover(candidate: Candidate, *, network: bool = True) -> str:
-    """What is known of an evaluated architecture, with units."""
+def candidate_hover(candidate: Candidate) -> str:
+    """What is known of an evaluated architecture, with units, and its blocks."""
     values = candidate.tell.values
     lines = [quantity("top1", candidate.top1)] if candidate.top1 is not None else []
     if (said := values.get("latency_ms")) is not None:
@@ -131,4 +142,4 @@ def candidate_hover(candidate: Candidate, *, network: bool = True) -> str:
     if candidate.measured_ms is not None:
         lines.append(f"measured {ms(candidate.measured_ms)}")
     lines += [quantity(name, values[name].value) for name in ("params", "macs") if name in values]
-    return hover(*lines, network=candidate.network) if network else "<br>".join(map(escape, lines))
+    return hover(*lines, network=candidate.network)

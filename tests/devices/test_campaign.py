@@ -1,0 +1,342 @@
+"""Campaigns on a fake device: what is visited when, what survives a death, and what is found."""
+
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from known_truth import OtherDevice, change_lines, item_ms
+from strategies import TINY
+
+from mnas_evo.devices.campaign import FEWEST_PASSES, MOST_PASSES, REFERENCE_EVERY, Campaign, Item, Outcome
+from mnas_evo.devices.fake import FakeDevice
+from mnas_evo.errors import DamagedFile, DeviceError, InUse, OtherFormat, RequestError
+from mnas_evo.files import only_process
+from mnas_evo.latency.runs import Device, Run, RunLog
+from mnas_evo.space.graph import Graph
+from mnas_evo.space.lowering import lower
+from mnas_evo.space.notation import format_network, parse_network
+
+ROWS = [
+    Item(f"{layer.spec.key}_b1_fp32", "row", Graph(layer.in_shape, (layer,), ("row",))) for layer in TINY.layers()[:14]
+]
+NETWORKS = [
+    Item(format_network(network), "network", lower(network))
+    for network in TINY.networks(TINY.sample(4, rng=np.random.default_rng(0)))
+]
+ITEMS = [*ROWS, *NETWORKS]
+REFERENCE = parse_network("8x8x1/stem4/r1_k3_e1_o4/head8/2")
+VISITS_A_PASS = len(ITEMS) + 1 + -(-len(ITEMS) // REFERENCE_EVERY)
+
+Log = list[tuple[int, Run]]
+
+
+def silent(share: float, text: str) -> None:
+    """Progress that nobody watches."""
+
+
+def campaign(folder: Path, device: Device, *, items: list[Item] = ITEMS, seed: int = 0) -> Campaign:
+    """A campaign over a few rows and networks."""
+    return Campaign(folder, device, items, reference=("a tiny network", lower(REFERENCE)), seed=seed)
+
+
+def measure(folder: Path, device: Device, *, minutes: float = 0.0, noise_percent: float = -1.0) -> Outcome:
+    """Measures until the budget ends it: noise is never below -1 %."""
+    return campaign(folder, device).measure(minutes=minutes, wanted_noise_percent=noise_percent, progress=silent)
+
+
+def log_of(folder: Path) -> Log:
+    """What a campaign's folder holds."""
+    return RunLog(folder / "runs.jsonl").read()
+
+
+def steady(**faults: object) -> FakeDevice:
+    """A device without noise, whose runs can be compared to the nanosecond."""
+    return FakeDevice(item_ms, noise=0.0, **faults)  # type: ignore[arg-type]
+
+
+def seconds_of_passes(passes: float) -> float:
+    """Time on the steady device that passes take."""
+    with tempfile.TemporaryDirectory() as folder:
+        measure(Path(folder), steady())
+        return passes * sum(run.wall_ns for number, run in log_of(Path(folder)) if number == 0) / 1e9
+
+
+# What is visited when
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A campaign of four passes that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    measure(folder, steady())
+    return folder
+
+
+def test_every_pass_visits_every_item_once(whole: Path) -> None:
+    log = log_of(whole)
+    for number in range(FEWEST_PASSES):
+        visited = [run.item for p, run in log if p == number and run.item != "reference"]
+        assert sorted(visited) == sorted(item.key for item in ITEMS)
+    assert len(log) == FEWEST_PASSES * VISITS_A_PASS
+
+
+def test_every_pass_has_an_order_of_its_own(whole: Path) -> None:
+    log = log_of(whole)
+    orders = {tuple(run.item for p, run in log if p == number) for number in range(FEWEST_PASSES)}
+    assert len(orders) == FEWEST_PASSES
+
+
+def test_the_reference_stands_before_between_and_after(whole: Path) -> None:
+    for number in range(FEWEST_PASSES):
+        slots = {run.slot: run.item for p, run in log_of(whole) if p == number}
+        at = [slot for slot, item in sorted(slots.items()) if item == "reference"]
+        assert (at[0], at[-1]) == (0, len(slots) - 1)
+        assert max(np.diff(at)) <= REFERENCE_EVERY + 1
+
+
+def test_networks_are_visited_for_longer_than_rows(tmp_path: Path) -> None:
+    visits: dict[str, set[int]] = {"row": set(), "network": set()}
+
+    class Watched(FakeDevice):
+        def run(self, plan):  # type: ignore[no-untyped-def]
+            for visit in plan.visits:
+                visits["row" if visit.item in {item.key for item in ROWS} else "network"].add(plan.visit_ns)
+                assert (plan.folder / visit.model).is_file()
+            return super().run(plan)
+
+    measure(tmp_path, Watched(item_ms))
+    assert len(visits["row"]) == len(visits["network"]) == 1
+    assert max(visits["row"]) < min(visits["network"])
+
+
+# What is found
+
+
+def test_times_come_out_as_they_are_in_spite_of_noise_and_drift(tmp_path: Path) -> None:
+    device = FakeDevice(item_ms, noise=0.01, drift=lambda visit: 1 + 0.1 * np.sin(visit / 40))
+    outcome = campaign(tmp_path, device).measure(minutes=10.0, progress=silent)
+    middle = outcome.reference_ms / item_ms("reference")
+    for kind, found in (("row", outcome.rows), ("network", outcome.networks)):
+        assert found.items == tuple(item.key for item in ITEMS if item.kind == kind)
+        truth = np.array([item_ms(key) for key in found.items])
+        assert found.ms / middle == pytest.approx(truth, rel=0.01)
+        assert (found.visits == outcome.passes).all()
+    assert outcome.refused == ()
+    assert outcome.device_seconds == pytest.approx(sum(run.wall_ns for _, run in log_of(tmp_path)) / 1e9)
+
+
+def test_a_campaign_goes_on_until_the_noise_is_as_wanted(tmp_path: Path) -> None:
+    device = FakeDevice(item_ms, noise=0.05)
+    outcome = campaign(tmp_path, device).measure(minutes=60.0, wanted_noise_percent=0.25, progress=silent)
+    assert FEWEST_PASSES < outcome.passes < MOST_PASSES
+    assert max(outcome.rows.noise_percent, outcome.networks.noise_percent) <= 0.25
+
+
+def test_a_campaign_never_goes_on_for_ever(tmp_path: Path) -> None:
+    outcome = measure(tmp_path, steady(), minutes=1e9)
+    assert outcome.passes == MOST_PASSES
+
+
+def test_a_spent_budget_ends_a_campaign_after_its_fewest_passes(tmp_path: Path) -> None:
+    assert measure(tmp_path / "none", steady(), minutes=0.0).passes == FEWEST_PASSES
+    assert measure(tmp_path / "some", steady(), minutes=seconds_of_passes(5.5) / 60).passes == 6
+
+
+def test_progress_rises_from_0_to_1(tmp_path: Path) -> None:
+    shares: list[float] = []
+    campaign(tmp_path, steady()).measure(minutes=0.0, progress=lambda share, text: shares.append(share))
+    assert shares == sorted(shares)
+    assert all(0 <= share < 1 for share in shares[:-1])
+    assert shares[-1] == 1.0
+
+
+def test_a_campaign_of_rows_alone_says_nothing_of_networks(tmp_path: Path) -> None:
+    outcome = campaign(tmp_path, steady(), items=ROWS).measure(minutes=0.0, progress=silent)
+    assert len(outcome.rows.ms) == len(ROWS)
+    assert outcome.networks.items == ()
+    assert np.isnan(outcome.networks.noise_percent)
+
+
+# Deaths
+
+
+@given(st.lists(st.integers(0, FEWEST_PASSES * VISITS_A_PASS), min_size=1, max_size=3))
+@example([0])
+@example([1])
+@example([VISITS_A_PASS - 1])
+@example([VISITS_A_PASS])
+@example([FEWEST_PASSES * VISITS_A_PASS - 1])
+@settings(max_examples=15)
+def test_a_campaign_that_died_ends_as_one_that_did_not(whole: Path, deaths: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent)
+        visits = 0
+        for moment in deaths:
+            device = steady(dies_after=moment)
+            if visits + moment >= FEWEST_PASSES * VISITS_A_PASS:
+                break
+            with pytest.raises(DeviceError, match="told to die"):
+                measure(folder, device)
+            visits += device.visits
+        device = steady()
+        outcome = measure(folder, device)
+        log = log_of(folder)
+    assert visits + device.visits == len(log) == FEWEST_PASSES * VISITS_A_PASS
+    assert max(Counter((p, run.slot) for p, run in log).values()) == 1
+    assert log == log_of(whole)
+    assert outcome.rows.ms == pytest.approx([item_ms(item.key) for item in ROWS], rel=1e-5)
+
+
+@pytest.mark.parametrize("death_in_pass", [4.1, 4.6, 4.9])
+def test_a_campaign_that_died_after_its_budget_was_spent_ends_as_one_that_did_not(
+    death_in_pass: float, tmp_path: Path
+) -> None:
+    minutes = seconds_of_passes(4.5) / 60
+    undisturbed = measure(tmp_path / "undisturbed", steady(), minutes=minutes)
+    with pytest.raises(DeviceError):
+        measure(tmp_path / "died", steady(dies_after=int(death_in_pass * VISITS_A_PASS)), minutes=minutes)
+    died = measure(tmp_path / "died", steady(), minutes=minutes)
+    assert log_of(tmp_path / "died") == log_of(tmp_path / "undisturbed")
+    assert (died.passes, died.device_seconds) == (undisturbed.passes, undisturbed.device_seconds)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 40, 10**9])
+def test_a_torn_last_line_costs_that_visit_alone(cut: int, whole: Path, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError):
+        measure(tmp_path, steady(dies_after=30))
+    path = tmp_path / "runs.jsonl"
+    content = path.read_bytes()
+    last = content[:-1].rfind(b"\n") + 1
+    path.write_bytes(content[: max(last, len(content) - cut)])
+    device = steady()
+    measure(tmp_path, device)
+    assert device.visits == FEWEST_PASSES * VISITS_A_PASS - 29
+    assert log_of(tmp_path) == log_of(whole)
+
+
+def test_a_finished_campaign_is_not_measured_again(whole: Path) -> None:
+    before = (whole / "runs.jsonl").read_bytes()
+    device = steady()
+    measure(whole, device)
+    assert device.visits == 0
+    assert (whole / "runs.jsonl").read_bytes() == before
+
+
+def test_more_minutes_go_on_where_fewer_ended(tmp_path: Path) -> None:
+    measure(tmp_path, steady())
+    device = steady()
+    assert measure(tmp_path, device, minutes=seconds_of_passes(5.5) / 60).passes == 6
+    assert device.visits == 2 * VISITS_A_PASS
+
+
+def test_a_damaged_line_in_the_middle_is_told_and_nothing_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError):
+        measure(tmp_path, steady(dies_after=30))
+    change_lines(tmp_path / "runs.jsonl", lambda lines: [*lines[:11], lines[11][:20], *lines[12:]])
+    device = steady()
+    with pytest.raises(DamagedFile, match=r"runs\.jsonl, line 12: .*delete that line"):
+        measure(tmp_path, device)
+    assert device.visits == 0
+    change_lines(tmp_path / "runs.jsonl", lambda lines: [*lines[:11], *lines[12:]])
+    measure(tmp_path, device)
+    assert device.visits == FEWEST_PASSES * VISITS_A_PASS - 29
+
+
+# Refusals
+
+
+def test_what_a_device_refuses_is_kept_apart_and_asked_once(tmp_path: Path) -> None:
+    refused = {ROWS[2].key, NETWORKS[1].key}
+    outcome = measure(tmp_path, steady(refuses=lambda item: item in refused))
+    asked = Counter(run.item for _, run in log_of(tmp_path))
+    assert set(outcome.refused) == refused
+    assert [asked[key] for key in refused] == [1, 1]
+    for found in (outcome.rows, outcome.networks):
+        for key, ms, visits in zip(found.items, found.ms, found.visits, strict=True):
+            assert visits == (0 if key in refused else FEWEST_PASSES)
+            assert np.isnan(ms) if key in refused else ms == pytest.approx(item_ms(key), rel=1e-5)
+
+
+def test_a_refused_reference_ends_the_campaign_and_is_asked_again_by_the_next(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(DeviceError, match="refuses the reference network"):
+            measure(tmp_path, steady(refuses=lambda item: item == "reference"))
+    outcome = measure(tmp_path, steady())
+    assert outcome.reference_ms == pytest.approx(item_ms("reference"))
+    assert outcome.refused == ()
+
+
+# Folders of others
+
+
+def test_a_folder_of_other_items_is_refused(whole: Path) -> None:
+    with pytest.raises(RequestError, match="begun with other items; give another folder"):
+        campaign(whole, steady(), items=ITEMS[1:]).measure(minutes=0.0, progress=silent)
+
+
+def test_a_folder_of_another_device_is_refused_with_the_difference(whole: Path) -> None:
+    with pytest.raises(RequestError, match="begun on another device: soc 'fake' against 'another'"):
+        measure(whole, OtherDevice(item_ms))
+
+
+def test_a_folder_of_another_reference_is_refused(whole: Path) -> None:
+    other = Campaign(whole, steady(), ITEMS, reference=("another", lower(REFERENCE)))
+    with pytest.raises(RequestError, match="begun with other items"):
+        other.measure(minutes=0.0, progress=silent)
+
+
+def test_a_folder_begun_in_another_order_is_refused(whole: Path) -> None:
+    with pytest.raises(RequestError, match="seed"):
+        campaign(whole, steady(), seed=1).measure(minutes=0.0, progress=silent)
+
+
+def test_a_folder_that_another_process_measures_into_is_in_use(tmp_path: Path) -> None:
+    device = steady()
+    with (
+        only_process(tmp_path, doing="measuring into"),
+        pytest.raises(InUse, match="another process is measuring into"),
+    ):
+        measure(tmp_path, device)
+    assert device.visits == 0
+    measure(tmp_path, device)
+
+
+def test_a_campaign_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError):
+        measure(tmp_path, steady(dies_after=3))
+    path = tmp_path / "campaign.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
+    with pytest.raises(OtherFormat, match="format 2"):
+        measure(tmp_path, steady())
+
+
+def test_the_same_seed_makes_the_same_visits_and_another_does_not(whole: Path, tmp_path: Path) -> None:
+    for name, seed in (("same", 0), ("other", 1)):
+        campaign(tmp_path / name, steady(), seed=seed).measure(minutes=0.0, progress=silent)
+    assert log_of(tmp_path / "same") == log_of(whole)
+    assert log_of(tmp_path / "other") != log_of(whole)
+
+
+def test_a_models_file_is_the_same_whenever_it_is_written(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        measure(tmp_path / name, steady())
+    one, other = tmp_path / "one" / "models", tmp_path / "other" / "models"
+    names = sorted(path.name for path in one.iterdir())
+    assert len([name for name in names if name.endswith(".onnx")]) == len(ITEMS) + 1
+    assert all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+
+
+def test_unfinished_models_are_written_anew(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError):
+        measure(tmp_path, steady(dies_after=3))
+    models = tmp_path / "models"
+    written = (models / "3.onnx").read_bytes()
+    (models / ".complete").unlink()
+    (models / "3.onnx").write_bytes(written[:10])
+    measure(tmp_path, steady())
+    assert (models / "3.onnx").read_bytes() == written

@@ -1,0 +1,167 @@
+"""Torch modules: they have the graph's parameters, multiply-adds and shapes, and train."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from strategies import small_networks
+from torch import Tensor, nn
+
+from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
+from mnas_evo.space.architecture import Frame, Network
+from mnas_evo.space.graph import Graph, Op
+from mnas_evo.space.lowering import lower
+from mnas_evo.space.named import NAMED, named_network
+from mnas_evo.space.notation import parse_network
+
+SMALL = lower(
+    parse_network("15x17x3/stem8_same/r2_k3_s22_e2_o12_se0.25/r2_k5_o12_conv_pool/r1_k3_s22_e3_o16_pool/head24/5")
+)
+
+
+def images_for(graph: Graph, *, n: int = 2) -> Tensor:
+    """Standard normal images of a graph's input shape."""
+    return torch.randn(n, *graph.in_shape, generator=torch.Generator().manual_seed(0))
+
+
+def multiply_adds(network: GraphNetwork, images: Tensor) -> int:
+    """Multiply-adds of one image, counted while it runs."""
+    found: list[int] = []
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(module, nn.Conv2d | nn.Linear)
+        each = module.weight[0].numel()
+        found.append(each * output[0].numel())
+
+    hooks = [
+        module.register_forward_hook(count) for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    network(images[:1])
+    for hook in hooks:
+        hook.remove()
+    return sum(found)
+
+
+@given(small_networks())
+def test_counts_and_shapes_of_the_graph_are_those_of_the_module(network: Network) -> None:
+    graph = lower(network)
+    module = GraphNetwork(graph).eval()
+    images = images_for(graph)
+    assert sum(parameter.numel() for parameter in module.parameters()) == graph.params
+    assert multiply_adds(module, images) == graph.macs
+    value = images
+    for layer, built in zip(graph.layers, module.layers, strict=True):
+        value = built(value)
+        assert value.shape[1:] == layer.out_shape or value.shape[1:] == layer.out_shape[:1]
+    assert module(images).shape == (2, network.frame.classes)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_published_network_is_built_with_as_many_parameters_and_multiply_adds_as_its_graph(name: str) -> None:
+    graph = lower(named_network(name, task=Frame(height=64, width=64)))
+    module = GraphNetwork(graph).eval()
+    assert sum(parameter.numel() for parameter in module.parameters()) == graph.params
+    assert multiply_adds(module, images_for(graph, n=1)) == graph.macs
+
+
+@given(small_networks())
+@settings(max_examples=10)
+def test_parameters_are_named_by_layer_and_op(network: Network) -> None:
+    graph = lower(network)
+    owners = {tuple(name.split(".")[:4]) for name, _ in GraphNetwork(graph).named_parameters()}
+    expected = {
+        ("layers", str(number), "ops", str(j))
+        for number, layer in enumerate(graph.layers)
+        for j, op in enumerate(layer.ops)
+        if op.params
+    }
+    assert owners == expected
+
+
+def test_every_parameter_learns() -> None:
+    module = GraphNetwork(SMALL)
+    initialise(module, seed=0)
+    module.train()
+    nn.functional.cross_entropy(module(images_for(SMALL, n=4)), torch.tensor([0, 1, 2, 3])).backward()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
+def test_a_graph_of_one_layer_is_a_network_too() -> None:
+    layer = SMALL.layers[1]
+    module = GraphNetwork(Graph(layer.in_shape, (layer,), ("row",)))
+    assert module(torch.zeros(2, *layer.in_shape)).shape == (2, math.prod(layer.out_shape))
+
+
+def test_average_pooling_leaves_padding_out_of_its_mean() -> None:
+    graph = lower(parse_network("6x6x3/stem4_s1/r1_k3_o4_conv_pool/head8/2"))
+    kinds = [op.kind for op in graph.layers[1].ops]
+    pool = GraphNetwork(graph).layers[1].ops[kinds.index("avg_pool")]
+    ones = torch.ones(1, 4, 6, 6)
+    assert torch.equal(pool(ones), ones)
+
+
+def test_options_reach_every_norm_and_the_dropout() -> None:
+    module = GraphNetwork(SMALL, options=ModuleOptions(dropout=0.7, norm_momentum=0.2, norm_eps=0.3))
+    norms = [found for found in module.modules() if isinstance(found, nn.BatchNorm2d)]
+    assert {(norm.momentum, norm.eps) for norm in norms} == {(0.2, 0.3)}
+    assert [found.p for found in module.modules() if isinstance(found, nn.Dropout)] == [0.7]
+
+
+def test_the_papers_options_are_the_defaults() -> None:
+    options = ModuleOptions()
+    assert (options.dropout, options.norm_momentum, options.norm_eps) == (0.2, 0.01, 1e-3)
+
+
+# Fresh weights
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others() -> None:
+    states = []
+    for seed in (1, 1, 2):
+        module = GraphNetwork(SMALL)
+        initialise(module, seed=seed)
+        states.append(module.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not torch.equal(states[0]["layers.0.ops.0.conv.weight"], states[2]["layers.0.ops.0.conv.weight"])
+
+
+def test_fresh_weights_leave_torchs_own_generator_alone() -> None:
+    module = GraphNetwork(SMALL)
+    before = torch.get_rng_state()
+    initialise(module, seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_fresh_weights_undo_training() -> None:
+    module = GraphNetwork(SMALL)
+    initialise(module, seed=0)
+    fresh = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    module.train()
+    module(images_for(SMALL))
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(1.0)
+    initialise(module, seed=0)
+    assert all(torch.equal(tensor, fresh[name]) for name, tensor in module.state_dict().items())
+
+
+def deviation(op: Op) -> float:
+    """Standard deviation of the authors' code: by outputs, a depthwise kernel having one."""
+    return math.sqrt(2 / (op.kernel**2 * op.out_shape[0] / op.groups))
+
+
+def test_fresh_weights_have_the_authors_deviations() -> None:
+    graph = lower(named_network("mnasnet-a1", task=Frame(height=32, width=32)))
+    module = GraphNetwork(graph)
+    initialise(module, seed=0)
+    for layer, built in zip(graph.layers, module.layers, strict=True):
+        for op, one in zip(layer.ops, built.ops, strict=True):
+            if op.kind == "conv" and one.conv.weight.numel() > 5_000:
+                assert one.conv.weight.std().item() == pytest.approx(deviation(op), rel=0.05)
+                assert one.conv.bias is None or not one.conv.bias.any()
+    classifier = module.layers[-1].ops[-1]
+    assert classifier.weight.abs().max().item() == pytest.approx(1 / math.sqrt(1000), rel=0.01)
+    assert not classifier.bias.any()

@@ -1,0 +1,69 @@
+"""A written page as its reader has it: its words, its elements, and the figures that its script elements hold."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+VOID = {"meta", "link", "wbr", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Parses a page; elements that are not closed in order are an error."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.codes: list[str] = []
+        self.scripts: list[str] = []
+        self._words: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self._open, f"never closed: {self._open}"
+
+    @property
+    def words(self) -> str:
+        """All text outside scripts and styles, with single spaces."""
+        return " ".join("".join(self._words).replace("\u00a0", " ").split())
+
+    @property
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """Plotly figures by the id of their element."""
+        names = [found["id"] for tag, found in self.elements if tag == "figure"]
+        packed = [json.loads(script) for script in self.scripts if script.startswith('{"lines"')]
+        for found in packed:
+            for trace in found["figure"]["data"]:
+                if "hovertext" in trace:
+                    trace["hovertext"] = ["<br>".join(found["lines"][i] for i in said) for said in trace["hovertext"]]
+        return {name: found["figure"] for name, found in zip(names, packed, strict=True)}
+
+    def ids(self) -> list[str]:
+        """The ids of all elements."""
+        return [found["id"] for _, found in self.elements if "id" in found]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self._open.append(tag)
+        if tag == "code":
+            self.codes.append("")
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open and self._open[-1] == tag, f"</{tag}> closes {self._open[-3:]}"
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] == "script":
+            self.scripts[-1] += data
+        elif self._open and self._open[-1] != "style":
+            self._words.append(data)
+            if "code" in self._open:
+                self.codes[-1] += data
+
+
+def read_page(path: Path) -> Page:
+    """The page of a file."""
+    return Page(path.read_text(encoding="utf-8"))

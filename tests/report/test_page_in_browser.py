@@ -1,0 +1,185 @@
+"""The report as a browser shows it: drawn, without a complaint, at the width of a desk and of a hand."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+from mnas_evo.report.page import write_report
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+SIZES = {"desk": (1440, 900), "hand": (390, 844)}
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver on the PATH"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    assert CHROMIUM is not None
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(executable_path=DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(params=SIZES)
+def shown(
+    browser: webdriver.Chrome, finished_job: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> webdriver.Chrome:
+    """The browser with the page open and its figures drawn."""
+    width, height = SIZES[request.param]
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    browser.get(write_report(finished_job, tmp_path / "page.html").as_uri())
+    WebDriverWait(browser, 30).until(lambda now: now.execute_script("return document.documentElement.dataset.ready"))
+    return browser
+
+
+def severe(browser: webdriver.Chrome) -> list[str]:
+    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def background(browser: webdriver.Chrome) -> tuple[str, str]:
+    """Colours of the page and of a figure."""
+    return (
+        browser.execute_script("return getComputedStyle(document.body).backgroundColor"),
+        browser.execute_script("return getComputedStyle(document.querySelector('.main-svg')).background"),
+    )
+
+
+def column(browser: webdriver.Chrome, name: str) -> list[float]:
+    cells = browser.find_elements(By.CSS_SELECTOR, f'#front-table td[data-label="{name}"]')
+    return [float(cell.get_attribute("data-key") or "nan") for cell in cells]
+
+
+def test_every_figure_is_drawn_and_the_console_is_silent(shown: webdriver.Chrome) -> None:
+    figures = shown.find_elements(By.CSS_SELECTOR, "figure.plot")
+    assert len(figures) == 9
+    for figure in figures:
+        drawn = figure.find_elements(By.CSS_SELECTOR, "svg.main-svg")
+        assert drawn and drawn[0].size["height"] > 200
+        assert drawn[0].size["width"] <= figure.size["width"]
+    assert severe(shown) == []
+
+
+def test_the_page_is_no_wider_than_the_window(shown: webdriver.Chrome) -> None:
+    wide = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    content, window = shown.execute_script(wide)
+    assert content <= window
+
+
+def test_a_heading_sorts_by_its_column_by_click_and_by_key(shown: webdriver.Chrome) -> None:
+    heading = next(
+        button
+        for button in shown.find_elements(By.CSS_SELECTOR, "#front-table th button")
+        if button.text.startswith("Top-1")
+    )
+    shown.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", heading)
+    heading.click()
+    rising = column(shown, "Top-1 (%)")
+    assert rising == sorted(rising) and len(rising) > 2
+    heading.send_keys(Keys.ENTER)
+    assert column(shown, "Top-1 (%)") == rising[::-1]
+    assert shown.find_element(By.CSS_SELECTOR, "#front-table th[aria-sort]").get_attribute("aria-sort") == "descending"
+
+
+def test_what_is_not_known_sorts_last_either_way(shown: webdriver.Chrome) -> None:
+    shown.execute_script("document.querySelector('#front-table td[data-label=\"Measured (ms)\"]').dataset.key = ''")
+    for _ in range(2):
+        shown.execute_script(
+            "[...document.querySelectorAll('#front-table th button')]"
+            ".find((button) => button.textContent.startsWith('Measured')).click()"
+        )
+        cells = shown.find_elements(By.CSS_SELECTOR, '#front-table td[data-label="Measured (ms)"]')
+        assert cells[-1].get_attribute("data-key") == ""
+
+
+def test_the_theme_changes_page_and_figures(shown: webdriver.Chrome) -> None:
+    before = background(shown)
+    shown.execute_script("window.scrollTo({top: 0, behavior: 'instant'})")
+    button = shown.find_element(By.ID, "theme")
+    button.click()
+    after = background(shown)
+    assert before[0] != after[0] and before[1] != after[1]
+    button.send_keys(Keys.ENTER)
+    assert background(shown) == before
+    assert severe(shown) == []
+
+
+def test_the_dark_is_what_the_reader_prefers(shown: webdriver.Chrome) -> None:
+    light = background(shown)
+    for value, same in (("dark", False), ("light", True)):
+        shown.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": value}]}
+        )
+        WebDriverWait(shown, 10).until(lambda now, same=same: (background(now) == light) is same)
+
+
+def test_views_scales_and_legend_redraw_the_front(shown: webdriver.Chrome) -> None:
+    def axis() -> tuple[str, list[float]]:
+        found = shown.execute_script(
+            "const axis = document.querySelector('#figure-front .canvas')._fullLayout.xaxis;"
+            "return [axis.type, axis.range]"
+        )
+        return found[0], found[1]
+
+    def press(selector: str) -> None:
+        shown.execute_script(f"document.querySelector('#figure-front {selector}').click()")
+
+    press("[data-view=everything]")
+    everything = axis()[1]
+    press("[data-view=close]")
+    kind, close = axis()
+    assert kind == "linear" and close[1] - close[0] <= everything[1] - everything[0]
+    press("[data-scale=log]")
+    assert axis()[0] == "log"
+    assert [round(10**edge, 6) for edge in axis()[1]] == [round(edge, 6) for edge in close]
+    points = "return document.querySelectorAll('#figure-front .scatterlayer .trace').length"
+    before = shown.execute_script(points)
+    press(".legend button")
+    assert shown.execute_script(points) == before - 1
+    assert severe(shown) == []
+
+
+def test_a_network_can_be_copied(shown: webdriver.Chrome) -> None:
+    shown.execute_script("document.querySelector('#front-table button.copy').click()")
+    said = WebDriverWait(shown, 10).until(lambda now: now.find_element(By.ID, "said").get_attribute("textContent"))
+    assert said == "The network is in the clipboard."
+
+
+def test_paper_gets_light_figures_that_fit_it(shown: webdriver.Chrome) -> None:
+    shown.execute_script(
+        "document.documentElement.dataset.theme = 'dark'; window.dispatchEvent(new Event('beforeprint'))"
+    )
+    widths = shown.execute_script(
+        "return [...document.querySelectorAll('.canvas')].map((canvas) => canvas._fullLayout.width)"
+    )
+    assert set(widths) == {660}
+    assert "254, 254, 254" in background(shown)[1]
+    shown.execute_script("window.dispatchEvent(new Event('afterprint'))")
+    assert "254, 254, 254" not in background(shown)[1]

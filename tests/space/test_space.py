@@ -1,0 +1,220 @@
+"""Genes and architectures: canonical form, there and back, counts, and sums without objects."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import TINY, genomes
+
+from mnas_evo.errors import SpaceError
+from mnas_evo.space.graph import Layer
+from mnas_evo.space.lowering import lower
+from mnas_evo.space.named import named_network
+from mnas_evo.space.notation import parse_network
+from mnas_evo.space.space import Genes, SearchSpace, distinct_rows
+from mnas_evo.space.space_file import load_space
+
+PAPER = load_space("paper")
+
+
+def counts(layer: Layer) -> np.ndarray:
+    """A vector of whole numbers a layer."""
+    return np.array([layer.macs, layer.params, len(layer.ops), 1], dtype=np.float64)
+
+
+SUMS = {space.name: space.gene_sums(counts) for space in (PAPER, TINY)}
+
+
+def every_genome(space: SearchSpace) -> Genes:
+    """All genomes of a space, in order: shape (n, g)."""
+    return np.array(list(product(*(range(size) for size in space.sizes))), dtype=np.int64)
+
+
+# The paper's space
+
+
+def test_the_papers_space_has_432_choices_a_block() -> None:
+    assert [np.prod(block.sizes) for block in PAPER.blocks] == [432] * 7
+    assert PAPER.genomes == 432**7
+
+
+def test_the_papers_space_has_its_number_of_architectures() -> None:
+    assert PAPER.architectures == 342_378_257_213_030_400
+
+
+def test_the_papers_space_has_its_number_of_rows() -> None:
+    layers = PAPER.layers()
+    assert len(layers) == len(set(layers)) == 2_453
+    assert len({layer.spec.key for layer in layers}) == 2_453
+    edges = [layer for layer in layers if layer.in_shape[0] == 3 or layer.spec.out_channels in (1000, 1280)]
+    assert len(edges) == 5  # stem, three heads and the classifier
+    assert len(layers) - len(edges) == 2_448
+
+
+def test_the_papers_space_holds_its_skeletons_mbconvs() -> None:
+    skeleton = (
+        "stem32/r1_k3_e3_o16_noskip/r2_k3_s22_e6_o24/r3_k5_s22_e6_o32_se0.25_pool/r4_k3_s22_e6_o64/r3_k3_o96_conv"
+        "/r3_k3_s22_e1_o160/r1_k3_e6_o320_noskip/head1280"
+    )
+    network = parse_network(skeleton)
+    assert PAPER.contains(network)
+    assert PAPER.decode(PAPER.encode(network.architecture)) == network.architecture
+
+
+# Laws of genes
+
+
+@given(genomes(PAPER))
+def test_canonical_form_is_idempotent(genes: Genes) -> None:
+    once = PAPER.canonical(genes)
+    assert np.array_equal(PAPER.canonical(once), once)
+
+
+@given(genomes(PAPER))
+def test_canonical_form_keeps_the_architecture(genes: Genes) -> None:
+    assert PAPER.networks(PAPER.canonical(genes)) == PAPER.networks(genes)
+
+
+@given(genomes(PAPER))
+def test_encoding_undoes_decoding_up_to_canonical_form(genes: Genes) -> None:
+    back = np.stack([PAPER.encode(PAPER.decode(row)) for row in genes])
+    assert np.array_equal(back, PAPER.canonical(genes))
+
+
+@given(genomes(PAPER))
+def test_a_genomes_string_is_read_back_as_its_network(genes: Genes) -> None:
+    for network, string in zip(PAPER.networks(genes), PAPER.strings(genes), strict=True):
+        assert parse_network(string) == network
+        assert PAPER.contains(parse_network(string))
+
+
+def test_all_genomes_of_a_small_space_fall_together_exactly_as_their_graphs_do() -> None:
+    genes = every_genome(TINY)
+    canonical = [tuple(row) for row in TINY.canonical(genes)]
+    graphs = [lower(network) for network in TINY.networks(genes)]
+    pairs = set(zip(canonical, graphs, strict=True))
+    assert len(genes) == TINY.genomes == 72**2
+    assert len(pairs) == len(set(canonical)) == len(set(graphs)) == TINY.architectures
+
+
+def test_canonical_form_is_the_first_genome_of_its_architecture() -> None:
+    genes = every_genome(TINY)
+    first: dict[object, tuple[int, ...]] = {}
+    for row, network in zip(genes, TINY.networks(genes), strict=True):
+        first.setdefault(network, tuple(row))
+    assert {tuple(row) for row in TINY.canonical(genes)} == set(first.values())
+
+
+def test_the_rows_of_a_small_space_are_those_of_all_its_architectures() -> None:
+    used = {layer for network in TINY.networks(every_genome(TINY)) for layer in lower(network).layers}
+    assert set(TINY.layers()) == used
+
+
+@given(genomes(PAPER))
+def test_sums_over_genes_are_sums_over_layers(genes: Genes) -> None:
+    graphs = [lower(network) for network in PAPER.networks(genes)]
+    expected = [
+        [graph.macs, graph.params, sum(len(layer.ops) for layer in graph.layers), len(graph.layers)] for graph in graphs
+    ]
+    assert np.array_equal(PAPER.sum_over(genes, SUMS["paper"]), expected)
+
+
+@given(genomes(PAPER))
+def test_sums_are_those_of_the_canonical_genome(genes: Genes) -> None:
+    sums = SUMS["paper"]
+    assert np.array_equal(PAPER.sum_over(genes, sums), PAPER.sum_over(PAPER.canonical(genes), sums))
+
+
+def test_sums_over_no_genomes_are_empty() -> None:
+    none = np.zeros((0, len(TINY.sizes)), dtype=np.int64)
+    assert TINY.sum_over(none, SUMS["tiny"]).shape == (0, 4)
+    assert TINY.canonical(none).shape == none.shape
+
+
+@given(genomes(TINY, most=30))
+def test_distinct_rows_are_the_first_of_each_genome(genes: Genes) -> None:
+    picked = list(distinct_rows(genes))
+    assert picked == sorted(picked)
+    assert len(picked) == len({tuple(row) for row in genes})
+    assert {tuple(genes[i]) for i in picked} == {tuple(row) for row in genes}
+    assert all(tuple(genes[i]) not in {tuple(row) for row in genes[:i]} for i in picked)
+
+
+# Sampling
+
+
+def test_a_sample_is_canonical_and_reaches_every_architecture() -> None:
+    genes = TINY.sample(40_000, rng=np.random.default_rng(0))
+    assert np.array_equal(TINY.canonical(genes), genes)
+    assert {tuple(row) for row in genes} == {tuple(row) for row in TINY.canonical(every_genome(TINY))}
+
+
+def test_the_same_seed_samples_the_same_networks_in_another_process() -> None:
+    program = (
+        "import numpy as np; from mnas_evo.space.space_file import load_space; space = load_space('paper');"
+        "print(*space.strings(space.sample(5, rng=np.random.default_rng(3))), sep='\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == PAPER.strings(PAPER.sample(5, rng=np.random.default_rng(3)))
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("genes", "said"),
+    [
+        (np.zeros((2, 11), dtype=np.int64), r"12 genes, not shape \(2, 11\)"),
+        (np.zeros(12, dtype=np.int64), r"12 genes, not shape \(12,\)"),
+        (np.zeros((1, 12)), "whole numbers, not float64"),
+        (np.full((1, 12), -1), "outside the options of space tiny"),
+        (np.full((1, 12), 3), "outside the options of space tiny"),
+    ],
+)
+def test_genes_that_are_no_genomes_are_refused(genes: Genes, said: str) -> None:
+    with pytest.raises(SpaceError, match=said):
+        TINY.canonical(genes)
+    with pytest.raises(SpaceError, match=said):
+        TINY.sum_over(genes, SUMS["tiny"])
+
+
+def test_an_architecture_with_another_number_of_blocks_is_refused_with_both_numbers() -> None:
+    with pytest.raises(SpaceError, match="space tiny has 2 blocks, the architecture 7"):
+        TINY.encode(named_network("mobilenet-v2").architecture)
+
+
+def test_an_architecture_outside_the_space_is_refused_with_its_first_such_block() -> None:
+    outside = parse_network("stem8/r1_k3_e2_o8/r2_k5_s22_e2_o32/head16")
+    with pytest.raises(SpaceError, match="block 2 of the architecture is no choice of space tiny"):
+        TINY.encode(outside.architecture)
+
+
+def test_a_space_holds_no_network_of_another_frame() -> None:
+    network = TINY.networks(TINY.sample(1, rng=np.random.default_rng(0)))[0]
+    assert TINY.contains(network)
+    assert not TINY.contains(network.with_task(height=17, width=16, channels=1, classes=4))
+
+
+# Variants of a space
+
+
+def test_another_resolution_changes_the_images_and_keeps_the_architectures() -> None:
+    larger = TINY.at_resolution(48)
+    genes = TINY.sample(4, rng=np.random.default_rng(0))
+    assert (larger.frame.height, larger.frame.width) == (48, 48)
+    assert [larger.decode(row) for row in genes] == [TINY.decode(row) for row in genes]
+    assert larger.fingerprint != TINY.fingerprint
+
+
+def test_the_fingerprint_is_of_what_defines_the_space_but_its_name() -> None:
+    assert replace(TINY, name="another").fingerprint == TINY.fingerprint
+    for other in (
+        replace(TINY, blocks=TINY.blocks[:1]),
+        replace(TINY, blocks=(replace(TINY.blocks[0], kernels=(5,)), TINY.blocks[1])),
+        replace(TINY, frame=replace(TINY.frame, classes=5)),
+    ):
+        assert other.fingerprint != TINY.fingerprint
