@@ -119,12 +119,20 @@ def read_csv(path: Path, header: Sequence[str]) -> Iterator[tuple[int, dict[str,
     reader = csv.DictReader(io.StringIO(read_text(path)))
     if missing := [name for name in header if name not in (reader.fieldnames or ())]:
         raise DamagedFile(f"{path} is damaged: it has no column {', '.join(missing)}")
-    for row in reader:
+    for row in _rows(reader, path):
         if None in row or None in row.values():
             raise DamagedFile(
                 f"{path}, line {reader.line_num}: it does not have {len(reader.fieldnames or ())} columns"
             )
         yield reader.line_num, row
+
+
+def _rows(reader: "csv.DictReader[str]", path: Path) -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        # The reader counts a line once it has understood it.
+        raise DamagedFile(f"{path}, line {reader.line_num + 1}: {error}") from error
 
 
 def fingerprint(*texts: str) -> str:

@@ -11,9 +11,9 @@ SPACE = "digits"
 DATA = "digits"
 TARGET = "local"
 ACCURACY = f"proxy:{DATA},epochs=6,recipe=quick"
-PROFILE_MINUTES = 2.0
+PROFILE_MINUTES = 1.5
 NETWORKS = 100
-EVALUATIONS = 64
+EVALUATIONS = 48
 POPULATION = 16
 FINALISTS = 12
 RECIPE = "digits"
@@ -108,7 +108,7 @@ def demo(
             ("search", f"{EVALUATIONS} networks trained, {len(best)} on the front"),
             ("chosen", f"the knee: {chosen.network}"),
             ("latency", f"{chosen.quantity('latency_ms'):.4g} ms measured, {chosen.predicted_ms:.4g} ms predicted"),
-            ("test top-1", f"{evaluation.top1:.2f} % on {evaluation.images} images no search has seen"),
+            ("test top-1", f"{evaluation.metrics.top1:.2f} % on {evaluation.images} images no search has seen"),
             ("ONNX", f"{exported.path} (agrees with torch to {exported.relative_difference:.1e})"),
             ("report", str(page)),
         ],

@@ -70,14 +70,16 @@ def fit(table: TableOption, json: JsonOption = False) -> None:
 
     The sum of rows is calibrated; a LightGBM correction is admitted only where it lowers the error beyond its noise.
     """
+    from dataclasses import asdict
+
     from mnas_evo.latency.fitting import fit as fit_table
     from mnas_evo.latency.predictor import METHODS
     from mnas_evo.latency.table import find_table
 
     form = fit_table(find_table(table)).form
     if json:
-        methods = {name: form.methods[name].model_dump() for name in METHODS}
-        chosen = {"name": form.chosen, **form.methods[form.chosen].model_dump()}
+        methods = {name: asdict(form.methods[name]) for name in METHODS}
+        chosen = {"name": form.chosen, **methods[form.chosen]}
         print_json(
             {
                 "train": form.networks,

@@ -116,6 +116,8 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Test a trained network: accuracy, precision, recall, F1, calibration, and its latency on a device."""
+    from dataclasses import asdict
+
     from mnas_evo.devices.target import open_device, parse_target
     from mnas_evo.finalists.evaluation import evaluate as evaluate_on
     from mnas_evo.training.checkpoint import load_checkpoint
@@ -128,12 +130,13 @@ def evaluate(
     finally:
         device.close()
     if json:
-        print_json(form.model_dump(exclude={"format"}))
+        document = form.model_dump(exclude={"format", "metrics"})
+        print_json({**document, **asdict(form.metrics)})
         return
     print(f"{form.network}\non {form.images} test images of {form.data}:")
     for name in ("top1", "top5", "precision", "recall", "f1", "ece"):
-        print(f"  {name:<10} {getattr(form, name):6.2f} %")
-    print(f"  {'loss':<10} {form.loss:6.4f}")
+        print(f"  {name:<10} {getattr(form.metrics, name):6.2f} %")
+    print(f"  {'loss':<10} {form.metrics.loss:6.4f}")
     print(f"  {'latency':<10} {form.latency_ms:.4g} ms, spread {form.latency_spread_percent:.1f} % ({form.device})")
 
 

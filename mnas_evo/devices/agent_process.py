@@ -26,6 +26,7 @@ class AgentProcess:
         self._process: subprocess.Popen[str] | None = None
         self._lines: Queue[str | None] = Queue()
         self._complaints: deque[str] = deque(maxlen=20)
+        self._pumps: list[threading.Thread] = []
         self._facts: DeviceFacts | None = None
 
     def facts(self) -> DeviceFacts:
@@ -54,7 +55,10 @@ class AgentProcess:
         )
         for visit in plan.visits:
             message = self._receive(VISIT_SECONDS)
-            run = _run(message)
+            try:
+                run = _run(message)
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+                raise self._failure(f"it sent {str(message)[:80]}, which cannot be read ({error!r})") from error
             if (run.slot, run.item) != (visit.slot, visit.item):
                 raise self._failure(f"it answered for {run.item!r} when {visit.item!r} was asked")
             yield run
@@ -73,6 +77,8 @@ class AgentProcess:
         except (OSError, subprocess.TimeoutExpired):
             process.kill()
             process.wait()
+        for pump in self._pumps:
+            pump.join(timeout=1)
         for stream in (process.stdout, process.stderr):
             assert stream is not None
             stream.close()
@@ -92,8 +98,11 @@ class AgentProcess:
             raise DeviceError(f"the agent cannot be started: {error}") from error
         assert self._process.stdout is not None and self._process.stderr is not None
         self._lines = Queue()
-        threading.Thread(target=_pump, args=(self._process.stdout, self._lines.put), daemon=True).start()
-        threading.Thread(target=_pump, args=(self._process.stderr, self._complain), daemon=True).start()
+        self._complaints.clear()
+        ends = ((self._process.stdout, self._lines.put), (self._process.stderr, self._complain))
+        self._pumps = [threading.Thread(target=_pump, args=end, daemon=True) for end in ends]
+        for pump in self._pumps:
+            pump.start()
         message = self._receive(START_SECONDS)
         if message.get("type") != "hello" or message.get("protocol") != PROTOCOL:
             raise self._failure(f"it speaks protocol {message.get('protocol')!r}, not {PROTOCOL}")
@@ -128,28 +137,26 @@ class AgentProcess:
         if not isinstance(message, dict):
             raise self._failure(f"it sent {line[:80]!r}, which is no message")
         if message.get("type") == "error":
+            self.close()
             raise DeviceError(f"the device's agent says: {message.get('message')}")
         return message
 
     def _failure(self, what: str) -> DeviceError:
+        self.close()  # first: its last words may come as it ends
         said = f"; its last words: {' | '.join(list(self._complaints)[-3:])}" if self._complaints else ""
-        self.close()
         return DeviceError(f"the device's agent failed: {what}{said}. What it measured is kept; run the command again")
 
 
 def _run(message: dict[str, Any]) -> Run:
-    try:
-        if message["type"] == "refused":
-            return Run(int(message["slot"]), str(message["item"]), (), 0, {}, refusal=str(message["message"]))
-        return Run(
-            int(message["slot"]),
-            str(message["item"]),
-            tuple(int(t) for t in message["times_ns"]),
-            int(message["wall_ns"]),
-            {str(name): float(value) for name, value in message["state"].items()},
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DeviceError(f"the device's agent sent a message that cannot be read: {error!r}") from error
+    """The run of a message; raises what Python raises where it is none."""
+    slot, item = int(message["slot"]), str(message["item"])
+    if message["type"] == "refused":
+        return Run(slot, item, (), 0, {}, refusal=str(message["message"]))
+    times_ns = tuple(int(t) for t in message["times_ns"])
+    if min(times_ns, default=0) < 1:
+        raise ValueError(f"times of {list(times_ns)} ns for {item}")
+    state = {str(name): float(value) for name, value in message["state"].items()}
+    return Run(slot, item, times_ns, int(message["wall_ns"]), state)
 
 
 def _pump(stream: TextIO, take: Any) -> None:

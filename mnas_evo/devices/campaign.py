@@ -93,12 +93,12 @@ class Campaign:
         with only_process(self._folder, doing="measuring into"):
             self._check_same()
             runs = self._log.read()
-            passes_done = 0
-            while passes_done < MOST_PASSES:
-                runs = self._finish_pass(passes_done, runs, minutes=minutes, fewest=fewest_passes, progress=progress)
-                passes_done += 1
-                if passes_done >= fewest_passes and (
-                    _seconds(runs) >= 60 * minutes or self._quiet_enough(runs, wanted_noise_percent)
+            for number in range(MOST_PASSES):
+                runs = self._finish_pass(number, runs, minutes=minutes, fewest=fewest_passes, progress=progress)
+                # Judged on what an uninterrupted campaign would have by now, so that a resumed one ends where it would.
+                so_far = [(p, run) for p, run in runs if p <= number]
+                if number + 1 >= fewest_passes and (
+                    _seconds(so_far) >= 60 * minutes or self._quiet_enough(so_far, wanted_noise_percent)
                 ):
                     break
             outcome = self._outcome(runs)
@@ -122,6 +122,8 @@ class Campaign:
             raise RequestError(f"{self._folder} was begun on another device: {'; '.join(differences)}")
         if (found.reference, found.items) != (asked.reference, asked.items):
             raise RequestError(f"{self._folder} was begun with other items; give another folder")
+        if found.seed != asked.seed:
+            raise RequestError(f"{self._folder} was begun with seed {found.seed}, not {asked.seed}; give another")
 
     def _finish_pass(
         self, number: int, runs: list[tuple[int, Run]], *, minutes: float, fewest: int, progress: Progress
@@ -144,10 +146,10 @@ class Campaign:
                 for slot, i in stretch
             )
             for run in self._device.run(Plan(models, visits, VISIT_NS[kind])):
-                self._log.append(number, run)
-                runs.append((number, run))
                 if run.item == REFERENCE and run.refusal is not None:
                     raise DeviceError(f"the device refuses the reference network: {run.refusal}")
+                self._log.append(number, run)
+                runs.append((number, run))
             visited = number * len(order) + stretch[-1][0] + 1
             share = min(visited / (fewest * len(order)), _seconds(runs) / (60 * minutes) if minutes > 0 else 1.0)
             progress(min(share, 0.999), f"pass {number + 1}, {len(self._items)} items")

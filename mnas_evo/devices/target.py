@@ -38,9 +38,12 @@ def parse_target(text: str) -> Target:
     if (runtime or RUNTIMES[0]) not in RUNTIMES:
         raise UnknownTarget(f"target {text!r} names runtime {runtime!r}; known are {', '.join(RUNTIMES)}")
     try:
-        options = dict(parse_qsl(query, strict_parsing=True)) if query else {}
+        pairs = parse_qsl(query, strict_parsing=True, keep_blank_values=True) if query else []
     except ValueError as error:
         raise UnknownTarget(f"target {text!r} has options that cannot be read: {_HELP}") from error
+    options = dict(pairs)
+    if twice := sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1}):
+        raise UnknownTarget(f"target {text!r} gives {', '.join(twice)} twice: {_HELP}")
     if unknown := sorted(set(options) - {"threads", "precision"}):
         raise UnknownTarget(f"target {text!r} has unknown options {', '.join(unknown)}: {_HELP}")
     threads = options.get("threads", "1")

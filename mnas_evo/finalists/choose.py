@@ -19,8 +19,8 @@ def knee(front: Sequence[Candidate]) -> Candidate:
     scaled = (values - values.min(axis=0)) / np.where(extent > 0, extent, 1.0)
     first, last = scaled[values[:, 1].argmin()], scaled[values[:, 1].argmax()]
     along = last - first
-    below = (scaled - first) @ np.array([along[1], -along[0]])
-    return front[int(np.abs(below).argmax())]
+    above = (scaled - first) @ np.array([along[1], -along[0]])  # of the line: less is better
+    return front[int(above.argmin())]
 
 
 def spread(front: Sequence[Candidate], count: int) -> list[Candidate]:

@@ -1,7 +1,6 @@
 """Evaluates a trained network on test images and on this machine, into a folder."""
 
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 from mnas_evo.data.datasets import test_data
@@ -13,24 +12,18 @@ from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import named_network
 from mnas_evo.space.notation import format_network
 from mnas_evo.training.checkpoint import Checkpoint
-from mnas_evo.training.metrics import evaluate_checkpoint
+from mnas_evo.training.metrics import Metrics, evaluate_checkpoint
 
 _PASSES = 8
 
 
 class EvaluationForm(Form):
-    """evaluation.json: test metrics (all but `loss` in percent, averaged over classes), and the latency."""
+    """evaluation.json: metrics on the test images, and the latency of one image."""
 
     network: str
     data: str
     images: int
-    top1: float
-    top5: float
-    loss: float
-    precision: float
-    recall: float
-    f1: float
-    ece: float
+    metrics: Metrics
     latency_ms: float
     latency_spread_percent: float
     device: str
@@ -56,12 +49,11 @@ def evaluate(folder: Path, checkpoint: Checkpoint, *, data: str, device: Device,
     if outcome.refused:
         raise DeviceError(f"the device refused {name}")
     facts = device.facts()
-    figures = {key: value for key, value in asdict(found).items() if key != "confusion"}
     form = EvaluationForm(
         network=name,
         data=data,
         images=len(images),
-        **figures,
+        metrics=found,
         latency_ms=float(outcome.networks.ms[0]),
         latency_spread_percent=float(outcome.networks.spread_percent[0]),
         device=f"{facts.soc}, {facts.runtime} {facts.runtime_version}, {facts.threads} thread(s), {facts.precision}",

@@ -1,26 +1,17 @@
 """Trains a chosen network to the end into a folder: model.pt, training.json; killed, it goes on where it was."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from mnas_evo.accuracy.proxy import check_fits
 from mnas_evo.data.datasets import search_data
 from mnas_evo.errors import RequestError
-from mnas_evo.files import Form, Part, only_process, read_form, write_form
+from mnas_evo.files import Form, only_process, read_form, write_form
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.notation import format_network
 from mnas_evo.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from mnas_evo.training.loop import EpochDone, train
+from mnas_evo.training.loop import Epoch, EpochDone, train
 from mnas_evo.training.recipe import Recipe
-
-
-class EpochForm(Part):
-    """One epoch's losses and validation top-1, percent."""
-
-    number: int
-    train_loss: float
-    validation_loss: float
-    top1: float
 
 
 class TrainingForm(Form):
@@ -30,7 +21,7 @@ class TrainingForm(Form):
     data: str
     recipe: Recipe
     seed: int
-    epochs: tuple[EpochForm, ...] = ()
+    epochs: tuple[Epoch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +63,7 @@ def train_final(folder: Path, request: TrainingRequest, *, epoch_done: EpochDone
             folder=folder,
             epoch_done=epoch_done,
         )
-        epochs = tuple(EpochForm(**asdict(epoch)) for epoch in trained.epochs)
-        write_form(path, asked.model_copy(update={"epochs": epochs}))
+        write_form(path, asked.model_copy(update={"epochs": trained.epochs}))
         checkpoint = Checkpoint(request.network, data.classes, data.name, trained.normalisation, trained.network)
         save_checkpoint(model, checkpoint)
         (folder / "last.ckpt").unlink(missing_ok=True)

@@ -13,9 +13,9 @@ import numpy as np
 
 from mnas_evo.devices.campaign import Campaign, Item, Progress
 from mnas_evo.errors import DeviceError, RequestError
-from mnas_evo.files import fingerprint
+from mnas_evo.files import Form, fingerprint, write_form
 from mnas_evo.finalists.choose import OBJECTIVES, spread
-from mnas_evo.latency.runs import Device
+from mnas_evo.latency.runs import Device, DeviceFacts
 from mnas_evo.latency.table import Table, find_table, read_table
 from mnas_evo.search.archive import Measurement
 from mnas_evo.search.front import Candidate, candidates, front
@@ -43,6 +43,13 @@ class Remeasured:
     inside_interval: int
     anchors_error_percent: float
     anchors_bias_percent: float
+
+
+class RemeasuredForm(Form):
+    """remeasure.json in a run's folder: what the newest re-measuring came to."""
+
+    device: DeviceFacts
+    found: Remeasured
 
 
 def remeasure(
@@ -92,7 +99,9 @@ def remeasure(
                 if candidate.network not in written or written[candidate.network].details["campaign"] != identity
             ]
         )
-    return _judge(chosen, ms, anchors, outcome.networks.noise_percent)
+    found = _judge(chosen, ms, anchors, outcome.networks.noise_percent)
+    write_form(folder / "remeasure.json", RemeasuredForm(device=facts, found=found))
+    return found
 
 
 def _predicted_front(found: Sequence[Candidate]) -> list[Candidate]:

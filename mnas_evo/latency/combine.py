@@ -54,8 +54,8 @@ def combine(runs: Sequence[tuple[int, Run]], items: Sequence[str], *, reference:
             times[index[run.item], column[number]] = visit_ms(run.times_ns)
             slots[index[run.item], column[number]] = run.slot
     drift = _drift(runs, slots, passes, reference=reference)
-    rng = np.random.default_rng(seed)
-    noise = {exposure: _split_noise(times / drift**exposure, rng=rng) for exposure in EXPOSURES}
+    # The same splits for each exposure, so that only the correction makes a difference.
+    noise = {e: _split_noise(times / drift**e, rng=np.random.default_rng(seed)) for e in EXPOSURES}
     best = min(EXPOSURES, key=lambda e: (np.nan_to_num(noise[e], nan=np.inf), e))
     corrected = times / drift**best
     visits = np.isfinite(times).sum(axis=1)

@@ -17,12 +17,10 @@ from mnas_evo.latency.features import VERSION, Features, family
 from mnas_evo.latency.predictor import (
     METHODS,
     SEPARATOR,
-    CalibrationForm,
     FoldForm,
     LatencyPredictor,
     Model,
     PredictorForm,
-    QualityForm,
     cv_plus,
     tree_features,
 )
@@ -120,15 +118,15 @@ def _fit(
         measurements=measurements_fingerprint(folder),
         networks=len(ms),
         shrinkage=shrinkage,
-        calibration=_calibration_form(model.calibration),
+        calibration=model.calibration,
         corrected=admitted,
         correction_gain_percent=gain,
         correction_gain_noise_percent=noise,
         folds=tuple(
-            FoldForm(calibration=_calibration_form(fold.calibration), residuals=tuple(float(r) for r in left))
+            FoldForm(calibration=fold.calibration, residuals=tuple(float(r) for r in left))
             for (fold, _), left in zip(folds, residuals, strict=True)
         ),
-        methods={name: QualityForm(**asdict(figures)) for name, figures in methods.items()},
+        methods=methods,
         chosen=chosen,
         noise_percent=table.noise_percent,
         coverage_percent=_coverage(fit_model, vectors, ms, parts, seed=seed),
@@ -213,7 +211,3 @@ def _boost(vectors: Matrix, target: Matrix, *, seed: int) -> Booster:
 
 def _mean_quality(found: Sequence[Quality]) -> Quality:
     return Quality(*(float(np.mean([asdict(one)[name] for one in found])) for name in asdict(found[0])))
-
-
-def _calibration_form(calibration: Calibration) -> CalibrationForm:
-    return CalibrationForm(**asdict(calibration))

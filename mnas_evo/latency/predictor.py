@@ -18,6 +18,7 @@ from mnas_evo.errors import DamagedFile, RequestError, UnmeasuredOp
 from mnas_evo.files import Form, Part, read_form, read_text
 from mnas_evo.latency.calibration import Calibration
 from mnas_evo.latency.features import VERSION, Features, SpaceFeatures
+from mnas_evo.latency.scoring import Quality
 from mnas_evo.latency.table import Table, measurements_fingerprint, read_table, table_fingerprint
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.graph import Graph
@@ -49,28 +50,10 @@ class Predictor(Protocol):
         ...
 
 
-class CalibrationForm(Part):
-    """A calibration as it stands in predictor.json."""
-
-    overhead_ms: float
-    scale: float
-    departures: tuple[float, ...]
-
-
-class QualityForm(Part):
-    """Figures of one method, out of fold."""
-
-    mape: float
-    w1: float
-    w5: float
-    w10: float
-    kendall: float
-
-
 class FoldForm(Part):
     """One fold's calibration and the log residuals of the networks it never saw."""
 
-    calibration: CalibrationForm
+    calibration: Calibration
     residuals: tuple[float, ...]
 
 
@@ -82,12 +65,12 @@ class PredictorForm(Form):
     measurements: str
     networks: int
     shrinkage: float
-    calibration: CalibrationForm
+    calibration: Calibration
     corrected: bool
     correction_gain_percent: float
     correction_gain_noise_percent: float
     folds: tuple[FoldForm, ...]
-    methods: dict[str, QualityForm]
+    methods: dict[str, Quality]
     chosen: str
     noise_percent: float | None
     coverage_percent: float
@@ -115,9 +98,9 @@ class LatencyPredictor:
         self.form = form
         self.features = Features(table, form.families)
         models = list(boosters) if form.corrected else [None] * (1 + len(form.folds))
-        self._model = Model(_calibration(form.calibration), models[0])
+        self._model = Model(form.calibration, models[0])
         self._folds = [
-            (Model(_calibration(fold.calibration), booster), np.array(fold.residuals))
+            (Model(fold.calibration, booster), np.array(fold.residuals))
             for fold, booster in zip(form.folds, models[1:], strict=True)
         ]
 
@@ -209,7 +192,7 @@ def cv_plus(said: Sequence[tuple[Matrix, Matrix]]) -> tuple[Matrix, Matrix]:
     """CV+ interval, ms (n,) each, of (log prediction (n,), log residuals) a fold; endless where residuals are few."""
     n = len(said[0][0])
     count = sum(len(residuals) for _, residuals in said)
-    rank = int(np.floor((1 - CONFIDENCE) * (count + 1)))
+    rank = int(np.floor((1 - CONFIDENCE) * (count + 1) + 1e-9))  # .1 × 10 is a hair below 1
     if rank < 1:
         return np.zeros(n), np.full(n, np.inf)
     low, high = np.empty(n), np.empty(n)
@@ -225,7 +208,3 @@ def cv_plus(said: Sequence[tuple[Matrix, Matrix]]) -> tuple[Matrix, Matrix]:
 def tree_features(vectors: Matrix) -> Matrix:
     """What the trees see: the features, and every one but the sum as a share of the sum."""
     return np.hstack([vectors, vectors[:, 1:] / vectors[:, :1]])
-
-
-def _calibration(form: CalibrationForm) -> Calibration:
-    return Calibration(form.overhead_ms, form.scale, form.departures)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os import SEEK_END
 from pathlib import Path
 from typing import Protocol
 
@@ -93,7 +94,7 @@ class Device(Protocol):
 
 
 class RunLog:
-    """runs.jsonl: one line a run, written as it comes. A last line torn by a kill is cut off, other damage refused."""
+    """runs.jsonl: one line a run, written as it comes. A last line torn by a kill counts as none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -108,9 +109,6 @@ class RunLog:
             return []
         content = self._path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            with self._path.open("r+b") as file:
-                file.truncate(len(whole))
         found = []
         for number, line in enumerate(whole.decode(errors="replace").splitlines(), start=1):
             try:
@@ -123,15 +121,17 @@ class RunLog:
                     state={str(k): float(v) for k, v in raw["state"].items()},
                     refusal=raw.get("refusal"),
                 )
+                if min(run.times_ns, default=1) < 1 or run.wall_ns < 0:
+                    raise ValueError("a time below 1 ns")
                 found.append((int(raw["pass"]), run))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 raise DamagedFile(
                     f"{self._path}, line {number}: it is no run ({error!r}); delete that line to measure it again"
                 ) from error
         return found
 
     def append(self, pass_number: int, run: Run) -> None:
-        """Adds one run."""
+        """Adds one run; only the process that holds the campaign's folder may."""
         line = {
             "pass": pass_number,
             "slot": run.slot,
@@ -143,5 +143,10 @@ class RunLog:
         if run.refusal is not None:
             line["refusal"] = run.refusal
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        with self._path.open("a+b") as file:
+            if file.seek(0, SEEK_END) > 0:
+                file.seek(-1, SEEK_END)
+                if file.read() != b"\n":  # what a killed process left unfinished goes
+                    file.seek(0)
+                    file.truncate(file.read().rfind(b"\n") + 1)
+            file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")

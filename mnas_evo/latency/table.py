@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from mnas_evo.bundled import bundled_folder, is_bundled
-from mnas_evo.errors import DamagedFile, RequestError, UnmeasuredOp
+from mnas_evo.errors import DamagedFile, NotationError, RequestError, UnmeasuredOp
 from mnas_evo.files import Form, Part, fingerprint, read_csv, read_form, read_text, write_csv, write_form
 from mnas_evo.latency.runs import DeviceFacts
 from mnas_evo.space.graph import Layer
+from mnas_evo.space.notation import parse_network
 
 Role = Literal["sampled", "landmark", "asked"]
 
@@ -165,6 +166,10 @@ def read_table(folder: Path) -> Table:
         role = _ROLES.get(row["role"])
         if role is None:
             raise DamagedFile(f"{where}: role {row['role']!r} is none of {', '.join(_ROLES)}")
+        try:
+            parse_network(row["network"])
+        except NotationError as error:
+            raise DamagedFile(f"{where}: {error}") from error
         networks[row["network"]] = MeasuredNetwork(row["network"], role, _measured(row, where=where))
     return Table(folder.name, form.device, form.campaigns, rows, tuple(networks.values()))
 
@@ -218,6 +223,6 @@ def _measured(row: Mapping[str, str], *, where: str) -> Measured:
         raise DamagedFile(f"{where}: {error}") from error
     if not (math.isfinite(ms) and ms > 0):
         raise DamagedFile(f"{where}: ms is {row['ms']}, which no run takes")
-    if not spread >= 0 or visits < 1:
+    if not (math.isfinite(spread) and spread >= 0) or visits < 1:
         raise DamagedFile(f"{where}: spread {row['spread_percent']}, visits {row['visits']} are no measurement")
     return Measured(ms, spread, visits)

@@ -177,13 +177,8 @@ def _read_table(folder: Path) -> TablePart:
 
 
 def _reference_visits(path: Path) -> tuple[tuple[int, int, float], ...]:
-    """(pass, slot, ms) of the reference's visits; reading a log cuts a torn line off, so a copy is read."""
-    if not path.is_file():
-        return ()
-    with TemporaryDirectory() as temporary:
-        copy = Path(temporary) / path.name
-        copy.write_bytes(path.read_bytes())
-        return tuple(reference_series(RunLog(copy).read(), reference=REFERENCE))
+    """(pass, slot, ms) of the reference's visits; none where the raw runs are not here."""
+    return tuple(reference_series(RunLog(path).read(), reference=REFERENCE))
 
 
 def _read_run(folder: Path) -> RunPart:

@@ -1,7 +1,8 @@
 """The page's sections below its head, each from one part of the job; a part that is not ready is said in a sentence."""
 
 from mnas_evo.finalists.evaluation import EvaluationForm
-from mnas_evo.latency.predictor import METHODS, QualityForm
+from mnas_evo.latency.predictor import METHODS
+from mnas_evo.latency.scoring import Quality
 from mnas_evo.report.folders import Job, RunPart, TablePart, TrainingPart
 from mnas_evo.report.front_figure import front_plot, published
 from mnas_evo.report.front_table import front_section
@@ -94,7 +95,7 @@ def _methods_table(table: TablePart) -> str:
     return rows_html(header, rows, caption=caption, marked=names.index(fit.chosen) if fit.chosen in names else None)
 
 
-def _method_row(name: str, quality: QualityForm, *, chosen: bool) -> list[str]:
+def _method_row(name: str, quality: Quality, *, chosen: bool) -> list[str]:
     mark = ' <span class="chip">chosen</span>' if chosen else ""
     shares = (f"{share:.1f}" for share in (quality.w1, quality.w5, quality.w10))
     words = text(_METHOD_WORDS.get(name, name))
@@ -183,13 +184,13 @@ def _training(training: TrainingPart) -> Section:
 
 def _evaluation_table(tested: EvaluationForm) -> str:
     figures = (
-        ("Top-1", percent(tested.top1)),
-        ("Top-5", percent(tested.top5)),
-        ("Loss", f"{tested.loss:.4g} nats"),
-        ("Precision, mean over classes", percent(tested.precision)),
-        ("Recall, mean over classes", percent(tested.recall)),
-        ("F1, mean over classes", percent(tested.f1)),
-        ("Expected calibration error", percent(tested.ece)),
+        ("Top-1", percent(tested.metrics.top1)),
+        ("Top-5", percent(tested.metrics.top5)),
+        ("Loss", f"{tested.metrics.loss:.4g} nats"),
+        ("Precision, mean over classes", percent(tested.metrics.precision)),
+        ("Recall, mean over classes", percent(tested.metrics.recall)),
+        ("F1, mean over classes", percent(tested.metrics.f1)),
+        ("Expected calibration error", percent(tested.metrics.ece)),
         (
             f"Latency on {text(tested.device)}",
             f"{ms(tested.latency_ms)} (spread of visits {percent(tested.latency_spread_percent)})",

@@ -94,7 +94,7 @@ def _chosen_sentences(job: Job) -> list[str]:
     if job.training and job.training.form.epochs:
         said.append(f"Its last validation top-1 is {percent(job.training.form.epochs[-1].top1)}.")
         if (tested := job.training.evaluation) is not None:
-            said.append(f"On {several(tested.images, 'test image')} it reaches {percent(tested.top1)}.")
+            said.append(f"On {several(tested.images, 'test image')} it reaches {percent(tested.metrics.top1)}.")
     return said
 
 
@@ -165,7 +165,7 @@ def _training_tiles(training: TrainingPart | None) -> list[_Tile]:
     epochs = training.form.epochs
     tiles = [("Trained to the end", percent(epochs[-1].top1), f"validation top-1, {several(len(epochs), 'epoch')}")]
     if (tested := training.evaluation) is not None:
-        tiles.append(("On test images", percent(tested.top1), f"top-1 on {several(tested.images, 'image')}"))
+        tiles.append(("On test images", percent(tested.metrics.top1), f"top-1 on {several(tested.images, 'image')}"))
     return tiles
 
 

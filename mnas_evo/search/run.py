@@ -41,6 +41,7 @@ class RunForm(Form):
     accuracy: str
     algorithm: str
     population: int
+    evaluations: int
     seed: int
     objectives: tuple[str, ...]
     limits: dict[str, float]
@@ -103,6 +104,7 @@ def search(folder: Path, request: SearchRequest, *, progress: Progress) -> Endin
         accuracy=request.accuracy,
         algorithm=request.algorithm,
         population=request.population,
+        evaluations=request.evaluations,
         seed=request.seed,
         objectives=problem.objectives,
         limits=dict(problem.limits),
@@ -155,14 +157,14 @@ def _begin(folder: Path, form: RunForm) -> None:
     for name, pin in form.pins.items():
         if found.pins.get(name) != pin:
             raise RunChanged(f"the {name} that {folder} was started with has changed since; give another --run")
-    if found.table != form.table:  # the same table, elsewhere
-        write_form(path, found.model_copy(update={"table": form.table}))
     for name in ("torch", "numpy", "pymoo"):
         if found.versions.get(name) != form.versions[name]:
             raise RunChanged(
                 f"{folder} was started with {name} {found.versions.get(name)}, now it is {form.versions[name]}; "
                 "a search gone on with would not be the same. Install that version or give another --run"
             )
+    # The same table may lie elsewhere now, and the budget may have grown.
+    write_form(path, found.model_copy(update={"table": form.table, "evaluations": form.evaluations}))
 
 
 def _table_name(table: str | None) -> str | None:

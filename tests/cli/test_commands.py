@@ -32,7 +32,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def accuracies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Accuracies of so much of the digits space as the searches here can reach: random search with seed 0 asks for these."""
+    """Accuracies of the first 20 architectures that a random search of the digits space asks for."""
     from mnas_evo.search.random_search import RandomSearch
 
     space = load_space("digits")
@@ -231,4 +231,4 @@ def test_tables_lists_what_lies_here(
     (tmp_path / "latency_tables" / "mine").symlink_to(table)
     monkeypatch.chdir(tmp_path)
     status, out, _ = said(["tables", "--json"], capsys)
-    assert status == 0 and "mine" in [entry["name"] for entry in json.loads(out)] or "fake" in out
+    assert (status == 0 and "mine" in [entry["name"] for entry in json.loads(out)]) or "fake" in out

@@ -79,5 +79,5 @@ def test_a_demo_killed_in_every_stage_ends_with_every_evaluation_once(tmp_path: 
     connection = sqlite3.connect(folder / "run" / "archive.sqlite")
     rows = connection.execute("SELECT batch, slot, network FROM tells ORDER BY batch, slot").fetchall()
     connection.close()
-    assert len({network for _, _, network in rows}) == len(rows) == 64
-    assert [(batch, slot) for batch, slot, _ in rows] == [(b, s) for b in range(4) for s in range(16)]
+    assert len({network for _, _, network in rows}) == len(rows) == 48
+    assert [(batch, slot) for batch, slot, _ in rows] == [(b, s) for b in range(3) for s in range(16)]

@@ -122,6 +122,25 @@ def test_a_closed_agent_starts_anew_when_it_is_needed(models: Path) -> None:
     device.close()
 
 
+def test_a_runtime_that_prints_does_not_speak_on_the_wire(models: Path, tmp_path: Path) -> None:
+    script = tmp_path / "agent_of_a_chatty_runtime.py"
+    script.write_text(
+        "import os, runpy, sys, onnxruntime\n"
+        "class Chatty(onnxruntime.InferenceSession):\n"
+        "    def run_with_iobinding(self, *inputs):\n"
+        "        print('python says hello', flush=True)\n"
+        "        os.write(1, b'so does the library\\n')\n"
+        "        return super().run_with_iobinding(*inputs)\n"
+        "onnxruntime.InferenceSession = Chatty\n"
+        f"sys.argv = [{str(AGENT)!r}]\n"
+        f"runpy.run_path({str(AGENT)!r}, run_name='__main__')\n"
+    )
+    device = AgentProcess([sys.executable, str(script)])
+    (run,) = device.run(plan(models, "0.onnx"))
+    assert len(run.times_ns) == 3
+    device.close()
+
+
 def test_a_precision_that_the_runtime_lacks_is_never_replaced_by_another() -> None:
     device = open_device(parse_target("local?precision=int8"))
     with pytest.raises(DeviceError, match=r"agent says: onnxruntime here runs.*fp32.*not int8"):

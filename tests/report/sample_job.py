@@ -12,7 +12,7 @@ from strategies import TINY, TINY_TOML
 from mnas_evo.devices.fake import FakeDevice
 from mnas_evo.devices.profile import ProfileRequest, profile
 from mnas_evo.files import write_form
-from mnas_evo.finalists.final_training import EpochForm, TrainingForm
+from mnas_evo.finalists.final_training import TrainingForm
 from mnas_evo.finalists.remeasure import remeasure
 from mnas_evo.latency.fitting import fit
 from mnas_evo.search.archive import Archive, Measurement
@@ -21,6 +21,7 @@ from mnas_evo.search.objectives import Counted
 from mnas_evo.search.run import SearchRequest, archive_path, search
 from mnas_evo.space.named import LANDMARKS, named_network
 from mnas_evo.space.notation import format_network
+from mnas_evo.training.loop import Epoch
 from mnas_evo.training.recipe import load_recipe
 
 EVALUATIONS = 40
@@ -87,7 +88,7 @@ def build_training(folder: Path, network: str, *, epochs: int = 5) -> None:
     """The record of a training, as it is after its last epoch, or before the first has been written."""
     recipe = load_recipe("quick")
     done = tuple(
-        EpochForm(number=n, train_loss=2 / n, validation_loss=2.2 / n, top1=90.0 - 40 / n) for n in range(1, epochs + 1)
+        Epoch(number=n, train_loss=2 / n, validation_loss=2.2 / n, top1=90.0 - 40 / n) for n in range(1, epochs + 1)
     )
     write_form(
         folder / "training.json", TrainingForm(network=network, data="digits", recipe=recipe, seed=0, epochs=done)

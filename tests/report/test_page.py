@@ -22,6 +22,7 @@ from mnas_evo.search.archive import Archive, Tell
 from mnas_evo.search.front import Candidate, candidates, front
 from mnas_evo.search.run import archive_path
 from mnas_evo.space.named import LANDMARKS
+from mnas_evo.training.metrics import Metrics
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&"
 
@@ -262,11 +263,17 @@ def test_figures_of_a_fit_older_than_the_measurements_are_called_so(job: Path) -
 
 
 def test_the_figures_of_an_evaluation_are_shown(job: Path) -> None:
-    figures = {"top1": 91.25, "top5": 99.5, "loss": 0.31, "precision": 90.1, "recall": 90.2, "f1": 90.15, "ece": 3.5}
+    figures = Metrics(91.25, 99.5, 0.31, 90.1, 90.2, 90.15, 3.5, confusion=((30, 2), (1, 33)))
     write_form(
         job / "training" / "evaluation.json",
         EvaluationForm(
-            network="x", data="digits", images=360, latency_ms=4.2, latency_spread_percent=1.0, device="y", **figures
+            network="x",
+            data="digits",
+            images=360,
+            latency_ms=4.2,
+            latency_spread_percent=1.0,
+            device="y",
+            metrics=figures,
         ),
     )
     write_csv(job / "training" / "confusion.csv", ("true", "a", "b"), [("a", 30, 2), ("b", 1, 33)])

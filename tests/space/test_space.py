@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import TINY, genomes
 
 from mnas_evo.errors import SpaceError
@@ -19,6 +20,9 @@ from mnas_evo.space.space import Genes, SearchSpace, distinct_rows
 from mnas_evo.space.space_file import load_space
 
 PAPER = load_space("paper")
+DIGITS = load_space("digits")
+# Every block keeps the size and may keep the channels: here what comes in decides which genomes are one architecture.
+SQUARE = replace(TINY, name="square", blocks=(replace(TINY.blocks[0], channels=32), replace(TINY.blocks[1], stride=1)))
 
 
 def counts(layer: Layer) -> np.ndarray:
@@ -26,7 +30,7 @@ def counts(layer: Layer) -> np.ndarray:
     return np.array([layer.macs, layer.params, len(layer.ops), 1], dtype=np.float64)
 
 
-SUMS = {space.name: space.gene_sums(counts) for space in (PAPER, TINY)}
+SUMS = {space.name: space.gene_sums(counts) for space in (PAPER, DIGITS, TINY)}
 
 
 def every_genome(space: SearchSpace) -> Genes:
@@ -67,66 +71,80 @@ def test_the_papers_space_holds_its_skeletons_mbconvs() -> None:
 
 # Laws of genes
 
-
-@given(genomes(PAPER))
-def test_canonical_form_is_idempotent(genes: Genes) -> None:
-    once = PAPER.canonical(genes)
-    assert np.array_equal(PAPER.canonical(once), once)
+two_spaces = pytest.mark.parametrize("space", [PAPER, DIGITS], ids=["paper", "digits"])
+two_small_spaces = pytest.mark.parametrize("space", [TINY, SQUARE], ids=["tiny", "square"])
 
 
-@given(genomes(PAPER))
-def test_canonical_form_keeps_the_architecture(genes: Genes) -> None:
-    assert PAPER.networks(PAPER.canonical(genes)) == PAPER.networks(genes)
+@two_spaces
+@given(st.data())
+def test_canonical_form_is_idempotent(space: SearchSpace, data: st.DataObject) -> None:
+    once = space.canonical(data.draw(genomes(space)))
+    assert np.array_equal(space.canonical(once), once)
 
 
-@given(genomes(PAPER))
-def test_encoding_undoes_decoding_up_to_canonical_form(genes: Genes) -> None:
-    back = np.stack([PAPER.encode(PAPER.decode(row)) for row in genes])
-    assert np.array_equal(back, PAPER.canonical(genes))
+@two_spaces
+@given(st.data())
+def test_canonical_form_keeps_the_architecture(space: SearchSpace, data: st.DataObject) -> None:
+    genes = data.draw(genomes(space))
+    assert space.networks(space.canonical(genes)) == space.networks(genes)
 
 
-@given(genomes(PAPER))
-def test_a_genomes_string_is_read_back_as_its_network(genes: Genes) -> None:
-    for network, string in zip(PAPER.networks(genes), PAPER.strings(genes), strict=True):
+@two_spaces
+@given(st.data())
+def test_encoding_undoes_decoding_up_to_canonical_form(space: SearchSpace, data: st.DataObject) -> None:
+    genes = data.draw(genomes(space))
+    back = np.stack([space.encode(space.decode(row)) for row in genes])
+    assert np.array_equal(back, space.canonical(genes))
+
+
+@two_spaces
+@given(st.data())
+def test_a_genomes_string_is_read_back_as_its_network(space: SearchSpace, data: st.DataObject) -> None:
+    genes = data.draw(genomes(space))
+    for network, string in zip(space.networks(genes), space.strings(genes), strict=True):
         assert parse_network(string) == network
-        assert PAPER.contains(parse_network(string))
+        assert space.contains(parse_network(string))
 
 
-def test_all_genomes_of_a_small_space_fall_together_exactly_as_their_graphs_do() -> None:
-    genes = every_genome(TINY)
-    canonical = [tuple(row) for row in TINY.canonical(genes)]
-    graphs = [lower(network) for network in TINY.networks(genes)]
+@two_small_spaces
+def test_all_genomes_of_a_small_space_fall_together_exactly_as_their_graphs_do(space: SearchSpace) -> None:
+    genes = every_genome(space)
+    canonical = [tuple(row) for row in space.canonical(genes)]
+    graphs = [lower(network) for network in space.networks(genes)]
     pairs = set(zip(canonical, graphs, strict=True))
-    assert len(genes) == TINY.genomes == 72**2
-    assert len(pairs) == len(set(canonical)) == len(set(graphs)) == TINY.architectures
+    assert len(genes) == space.genomes == 72**2
+    assert len(pairs) == len(set(canonical)) == len(set(graphs)) == space.architectures
 
 
-def test_canonical_form_is_the_first_genome_of_its_architecture() -> None:
-    genes = every_genome(TINY)
+@two_small_spaces
+def test_canonical_form_is_the_first_genome_of_its_architecture(space: SearchSpace) -> None:
+    genes = every_genome(space)
     first: dict[object, tuple[int, ...]] = {}
-    for row, network in zip(genes, TINY.networks(genes), strict=True):
+    for row, network in zip(genes, space.networks(genes), strict=True):
         first.setdefault(network, tuple(row))
-    assert {tuple(row) for row in TINY.canonical(genes)} == set(first.values())
+    assert {tuple(row) for row in space.canonical(genes)} == set(first.values())
 
 
-def test_the_rows_of_a_small_space_are_those_of_all_its_architectures() -> None:
-    used = {layer for network in TINY.networks(every_genome(TINY)) for layer in lower(network).layers}
-    assert set(TINY.layers()) == used
+@two_small_spaces
+def test_the_rows_of_a_small_space_are_those_of_all_its_architectures(space: SearchSpace) -> None:
+    used = {layer for network in space.networks(every_genome(space)) for layer in lower(network).layers}
+    assert set(space.layers()) == used
 
 
-@given(genomes(PAPER))
-def test_sums_over_genes_are_sums_over_layers(genes: Genes) -> None:
-    graphs = [lower(network) for network in PAPER.networks(genes)]
-    expected = [
-        [graph.macs, graph.params, sum(len(layer.ops) for layer in graph.layers), len(graph.layers)] for graph in graphs
-    ]
-    assert np.array_equal(PAPER.sum_over(genes, SUMS["paper"]), expected)
+@two_spaces
+@given(st.data())
+def test_sums_over_genes_are_sums_over_layers(space: SearchSpace, data: st.DataObject) -> None:
+    genes = data.draw(genomes(space))
+    expected = [np.sum([counts(layer) for layer in lower(network).layers], axis=0) for network in space.networks(genes)]
+    assert np.array_equal(space.sum_over(genes, SUMS[space.name]), expected)
 
 
-@given(genomes(PAPER))
-def test_sums_are_those_of_the_canonical_genome(genes: Genes) -> None:
-    sums = SUMS["paper"]
-    assert np.array_equal(PAPER.sum_over(genes, sums), PAPER.sum_over(PAPER.canonical(genes), sums))
+@two_spaces
+@given(st.data())
+def test_sums_are_those_of_the_canonical_genome(space: SearchSpace, data: st.DataObject) -> None:
+    genes = data.draw(genomes(space))
+    sums = SUMS[space.name]
+    assert np.array_equal(space.sum_over(genes, sums), space.sum_over(space.canonical(genes), sums))
 
 
 def test_sums_over_no_genomes_are_empty() -> None:
