@@ -51,9 +51,7 @@ def demo(
     try:
         with stage("profiling") as report:
             request = ProfileRequest(space, networks=NETWORKS)
-            measured, campaign = profile(
-                table, device, request, target=str(target), minutes=PROFILE_MINUTES, progress=report
-            )
+            measured, _ = profile(table, device, request, target=str(target), minutes=PROFILE_MINUTES, progress=report)
         with stage("fitting") as report:
             report(0.0, f"{NETWORKS} networks")
             try:
@@ -90,6 +88,7 @@ def demo(
 
     quality = predictor.form
     chosen_quality = quality.methods[quality.chosen]
+    passes = measured.campaigns[-1].passes
     noise = float("nan") if quality.noise_percent is None else quality.noise_percent
     print_front("front (rank by latency)", best, form.objectives)
     print(remeasured_in_words(remeasured))
@@ -98,7 +97,7 @@ def demo(
         ("", "figure"),
         [
             ("device", f"{measured.device.soc}, {measured.device.runtime} {measured.device.runtime_version}"),
-            ("measured", f"{len(measured.rows)} rows, {len(measured.networks)} networks in {campaign.passes} passes"),
+            ("measured", f"{len(measured.rows)} rows, {len(measured.networks)} networks, {passes} passes"),
             ("noise ceiling", f"{noise:.2f} % of a network's time"),
             (
                 "predictor",

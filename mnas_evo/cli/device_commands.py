@@ -52,6 +52,9 @@ def profile(
     finally:
         device.close()
     print(f"{found.device.soc}, {found.device.runtime} {found.device.runtime_version}")
+    if campaign is None:
+        print(f"{table}: nothing is missing")
+        return
     print(
         f"{table}: {len(found.rows)} rows, {len(found.networks)} networks; "
         f"{campaign.passes} passes in {campaign.device_seconds:.0f} s on the device"

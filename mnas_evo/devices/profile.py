@@ -57,8 +57,10 @@ class ProfileRequest:
 
 def profile(
     folder: Path, device: Device, request: ProfileRequest, *, target: str, minutes: float, progress: Progress
-) -> tuple[Table, CampaignFacts]:
+) -> tuple[Table, CampaignFacts | None]:
     """Measures what is asked into the table folder; begun before, it goes on where it was.
+
+    The campaign is None where only what is missing was asked for and nothing is.
 
     Raises:
         RequestError: nothing to measure, a read-only folder, or a table of another device.
@@ -80,7 +82,7 @@ def profile(
             known = {entry.network for entry in table.networks}
             networks = {name: entry for name, entry in networks.items() if name not in known}
             if not layers and not networks:
-                return table, table.campaigns[-1]
+                return table, None
         identity = _identity(request, layers, networks, facts)
         sampled: list[Network] = []
         if request.space is not None and request.networks and not request.missing:

@@ -9,6 +9,7 @@ import torch  # noqa: F401  before lightgbm: both bring an OpenMP, and torch's h
 from lightgbm import Booster, Dataset, train
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
+from threadpoolctl import threadpool_limits
 
 from mnas_evo.errors import RequestError
 from mnas_evo.files import write_form, write_text
@@ -69,7 +70,8 @@ def fit(folder: Path, *, seed: int = 0) -> LatencyPredictor:
     features = Features(table, tuple(sorted({family(layer) for graph in graphs for layer in graph.layers})))
     vectors = features.of_graphs(graphs)
     ms = np.array([entry.time.ms for entry in sampled])
-    form, boosters = _fit(vectors, ms, features=features, table=table, folder=folder, seed=seed)
+    with threadpool_limits(1):  # problems this small only wait for a second thread
+        form, boosters = _fit(vectors, ms, features=features, table=table, folder=folder, seed=seed)
     write_text(folder / "correction.txt", SEPARATOR.join(booster.model_to_string() for booster in boosters))
     write_form(folder / "predictor.json", form)
     return LatencyPredictor(table, form, boosters)

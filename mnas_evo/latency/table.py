@@ -7,7 +7,7 @@ predictor.json, correction.txt   what was fitted (predictor.py)      raw/   raw 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -196,7 +196,11 @@ def merge(old: Table | None, new: Table) -> Table:
         raise RequestError(
             f"table {old.name} was measured with other facts ({'; '.join(differences)}); give another --table"
         )
-    networks = {entry.network: entry for entry in (*old.networks, *new.networks)}
+    networks = {entry.network: entry for entry in old.networks}
+    for entry in new.networks:
+        # Measured again by name, a sampled network is still one that a fit learns from.
+        known = networks.get(entry.network)
+        networks[entry.network] = replace(entry, role=known.role) if known else entry
     campaigns = {campaign.id: campaign for campaign in (*old.campaigns, *new.campaigns)}
     rows = {**old.rows, **new.rows}
     return Table(new.name, new.device, tuple(campaigns.values()), rows, tuple(networks.values()))

@@ -118,7 +118,7 @@ class SharedWeights:
     """
 
     FILE = "weights.bin"
-    _STRETCHES = 9  # fan-in up to 4^8 = 65,536
+    _STRETCHES = 16  # fan-in up to 4^15; unused ones take no room
 
     def __init__(self, graphs: list[Graph]) -> None:
         longest = [0] * self._STRETCHES

@@ -11,10 +11,24 @@ Activation = Literal["relu", "relu6"]
 Padding = Literal["symmetric", "same"]
 
 
+SE_DECIMALS = 4
+# What the notation has digits for.
+_MOST_OF_BLOCK = {"expansion": 999, "in_channels": 99_999, "out_channels": 99_999, "stride": 9, "layers": 999}
+_MOST_OF_FRAME = {
+    "height": 99_999, "width": 99_999, "channels": 9_999, "stem_channels": 99_999, "stem_stride": 9,
+    "head_channels": 999_999, "classes": 9_999_999,
+}  # fmt: skip
+
+
 def round_channels(channels: float, *, multiple: int = 8) -> int:
     """Nearest multiple of 8, never below 90 % of what was asked (Sandler et al. 2018, MobileNetV2's code)."""
     rounded = max(multiple, int(channels + multiple / 2) // multiple * multiple)
     return rounded + multiple if rounded < 0.9 * channels else rounded
+
+
+def format_ratio(ratio: float) -> str:
+    """An SE ratio as it stands in strings and row keys, without an exponent."""
+    return f"{ratio:.{SE_DECIMALS}f}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +37,7 @@ class Block:
 
     `mbconv` with expansion 1 is the paper's dconv. Only the first layer has the stride. `layers` 0 means that
     no layer stands here: nothing, or a 1x1 convolution with the stride where the shape changes.
-    A skip of `none` becomes `identity` where identity would add nothing.
+    SE ratios count to four decimals. A skip of `none` becomes `identity` where identity would add nothing.
 
     Raises:
         SpaceError: a value that no block can have.
@@ -42,13 +56,13 @@ class Block:
     def __post_init__(self) -> None:
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise SpaceError(f"a kernel is odd and positive, not {self.kernel}")
-        for name in ("expansion", "in_channels", "out_channels", "stride"):
-            if getattr(self, name) < 1:
-                raise SpaceError(f"a block's {name} is at least 1, not {getattr(self, name)}")
-        if self.layers < 0:
-            raise SpaceError(f"a block has 0 or more layers, not {self.layers}")
+        for name, most in _MOST_OF_BLOCK.items():
+            least = 0 if name == "layers" else 1
+            if not least <= getattr(self, name) <= most:
+                raise SpaceError(f"a block's {name} is {least} to {most}, not {getattr(self, name)}")
         if not 0 <= self.se_ratio <= 1:
             raise SpaceError(f"an SE ratio lies between 0 and 1, not at {self.se_ratio}")
+        self._set(se_ratio=round(self.se_ratio, SE_DECIMALS))
         if self.layers == 0:
             self._set(op="conv", kernel=1, expansion=1, se_ratio=0.0, skip="identity")
         elif self.op == "conv":
@@ -91,7 +105,7 @@ class Frame:
     """What stands around the blocks: input, stem, activation, padding, head and classes. Sizes in pixels and channels.
 
     Raises:
-        SpaceError: a size below 1.
+        SpaceError: a size below 1, or beyond what the notation can write.
     """
 
     height: int = 224
@@ -105,9 +119,9 @@ class Frame:
     classes: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("height", "width", "channels", "stem_channels", "stem_stride", "head_channels", "classes"):
-            if getattr(self, name) < 1:
-                raise SpaceError(f"a network's {name} is at least 1, not {getattr(self, name)}")
+        for name, most in _MOST_OF_FRAME.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise SpaceError(f"a network's {name} is 1 to {most}, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)

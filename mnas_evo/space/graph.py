@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from mnas_evo.space.architecture import Activation, Padding
+from mnas_evo.space.architecture import Activation, Padding, format_ratio
 
 OpKind = Literal["conv", "relu", "relu6", "sigmoid", "add", "mul", "avg_pool", "global_pool", "dropout", "linear"]
 LayerSkip = Literal["", "add", "pool"]
@@ -56,7 +56,7 @@ class LayerSpec:
         if self.op in ("conv", "mbconv"):
             parts.append(f"k{self.kernel}")
         if self.se_ratio:
-            parts.append(f"se{self.se_ratio:g}")
+            parts.append(f"se{format_ratio(self.se_ratio)}")
         if self.skip:
             parts.append(self.skip)
         parts.append(f"i{self.in_channels}_o{self.out_channels}")

@@ -46,14 +46,15 @@ def read_networks(text: str, *, task: Frame | None = None) -> list[Network]:
     if text in NAMED:
         return [named_network(text, task=task)]
     path = Path(text)
-    if text.count("/") >= 2 and not path.is_file():
+    is_file = _is_file(path)
+    if text.count("/") >= 2 and not is_file:
         return [parse_network(text, defaults=task)]
-    if path.is_file():
+    if is_file:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError as error:
             raise NotationError(f"{text} is no text file of architecture strings") from error
-        strings = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        strings = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
         if not strings:
             raise NotationError(f"{text} holds no architecture string")
         return [network for string in strings for network in read_networks_line(string, task=task, source=text)]
@@ -61,6 +62,13 @@ def read_networks(text: str, *, task: Frame | None = None) -> list[Network]:
         f"{text!r} is no architecture: give a name ({', '.join(sorted(NAMED))}), a string such as "
         "stem32/r2_k3_s22_e6_o24/head1280, or a file of strings"
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # longer than a path may be, or with a null byte: a string, then
+        return False
 
 
 def read_networks_line(string: str, *, task: Frame | None, source: str) -> list[Network]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from mnas_evo.errors import NotationError, SpaceError
-from mnas_evo.space.architecture import Architecture, Block, Frame, Network
+from mnas_evo.space.architecture import Architecture, Block, Frame, Network, format_ratio
 
 _INPUT = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})x([1-9]\d{0,3})")
 _STEM = re.compile(r"stem([1-9]\d{0,4})(?:_s([1-9]))?(?:_(relu6?))?(?:_(same))?")
@@ -54,7 +54,7 @@ def format_block(block: Block) -> str:
         parts.append(f"e{block.expansion}")
     parts += [f"i{block.in_channels}", f"o{block.out_channels}"]
     if block.se_ratio:
-        parts.append(f"se{block.se_ratio!r}")
+        parts.append(f"se{format_ratio(block.se_ratio)}")
     if block.skip != "identity":
         parts.append("noskip" if block.skip == "none" else "pool")
     if block.op == "conv":

@@ -3,9 +3,9 @@
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from mnas_evo.errors import OtherFormat, SpaceError
 from mnas_evo.space.architecture import Activation, Frame, Padding
@@ -30,15 +30,14 @@ class ChoicesForm(_Strict):
     filters: tuple[Annotated[float, Field(gt=0, le=10)], ...] = Field(min_length=1)
     layers: tuple[Annotated[int, Field(ge=-20, le=20)], ...] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _sane(self) -> "ChoicesForm":
-        for name in type(self).model_fields:
-            options = getattr(self, name)
-            if len(set(options)) != len(options):
-                raise ValueError(f"{name} offers an option twice: {options}")
-        if even := [kernel for kernel in self.kernel if kernel % 2 == 0]:
+    @field_validator("*", mode="after")
+    @classmethod
+    def _sane(cls, options: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        if len(set(options)) != len(options):
+            raise ValueError(f"{info.field_name} offers an option twice: {options}")
+        if info.field_name == "kernel" and (even := [kernel for kernel in options if kernel % 2 == 0]):
             raise ValueError(f"kernels are odd, not {even}")
-        return self
+        return options
 
 
 class BlockForm(_Strict):

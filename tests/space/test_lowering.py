@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import blocks, near_pairs, networks, small_networks
 
-from mnas_evo.space.architecture import Frame, Network
+from mnas_evo.space.architecture import Block, Frame, Network
 from mnas_evo.space.graph import Graph, Layer, LayerSpec, Op
 from mnas_evo.space.lowering import block_layers, lower, lower_layer
 from mnas_evo.space.named import named_network
@@ -90,11 +90,14 @@ def test_two_layers_have_one_key_exactly_when_they_are_equal(data: st.DataObject
             assert (one.spec.key == other.spec.key) == (one == other)
 
 
-def test_se_ratios_that_squeeze_differently_have_different_keys() -> None:
-    one = lower_layer(replace(SPEC, in_channels=30, se_ratio=0.3333333))
-    other = lower_layer(replace(SPEC, in_channels=30, se_ratio=0.3333334))
-    assert one.ops != other.ops
-    assert one.spec.key != other.spec.key
+def test_se_ratios_count_to_four_decimals_in_block_key_and_string_alike() -> None:
+    one, other, another = (
+        Block("mbconv", 3, 3, ratio, "identity", 30, 24, 2, 1) for ratio in (0.3333333, 0.3333334, 0.3334)
+    )
+    assert one == other != another
+    frame = Frame(stem_channels=30)
+    keys = {block_layers(block, height=8, width=8, frame=frame)[0].spec.key for block in (one, other, another)}
+    assert len(keys) == 2
 
 
 @pytest.mark.parametrize(
