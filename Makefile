@@ -2,7 +2,7 @@
 #   make demo   the whole job, small, on this machine       make test   the tests
 #   make venv   the development environment alone           make check  ruff, format, mypy
 #   make test-all  also what is slow (packaging, browser)   make bench  speed, as ratios
-#   make dist   the wheel and the source archive            make docs   the guides (plain Markdown in docs/)
+#   make dist   the wheel and the source archive            make format  what ruff can mend
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt

@@ -2,6 +2,7 @@
 
 import numpy as np
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from hypothesis.strategies import SearchStrategy
 
 from mnas_evo.latency.runs import Run
@@ -184,3 +185,13 @@ def runs() -> SearchStrategy[Run]:
         Run, slot=counts, item=st.text(), times_ns=st.just(()), wall_ns=st.just(0), state=st.just({}), refusal=st.text()
     )
     return measured | refused
+
+
+def objective_values() -> SearchStrategy[np.ndarray]:
+    """Two minimised objectives of 1 to 30 architectures, with ties: (n, 2)."""
+    return arrays(np.float64, st.tuples(st.integers(1, 30), st.just(2)), elements=st.integers(0, 9).map(float))
+
+
+def tradeoffs() -> SearchStrategy[list[tuple[int, int]]]:
+    """(top-1 in percent, ms) of up to 40 architectures."""
+    return st.lists(st.tuples(st.integers(0, 100), st.integers(1, 100)), min_size=1, max_size=40)

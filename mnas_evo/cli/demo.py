@@ -22,6 +22,9 @@ RECIPE = "digits"
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything; one that exists is gone on with.")] = Path("demo"),
     workers: Annotated[int, typer.Option(help="Processes that train, one thread each.", min=1)] = 2,
+    target_ms: Annotated[
+        float | None, typer.Option(help="Latency budget, ms; the front's knee is chosen without.")
+    ] = None,
 ) -> None:
     """The whole job, small, on this machine: profile, fit, search, re-measure, train, export, report.
 
@@ -31,7 +34,7 @@ def demo(
     from mnas_evo.devices.profile import ProfileRequest, profile
     from mnas_evo.devices.target import open_device, parse_target
     from mnas_evo.errors import RequestError
-    from mnas_evo.finalists.choose import knee
+    from mnas_evo.finalists.choose import choose
     from mnas_evo.finalists.evaluation import evaluate
     from mnas_evo.finalists.export import export_onnx
     from mnas_evo.finalists.final_training import TrainingRequest, train_final
@@ -68,7 +71,7 @@ def demo(
         form, archive = open_run(run)
         with archive:
             best = front(candidates(archive), form.objectives)
-        chosen = knee(best)
+        chosen = choose([c for c in best if c.measured_ms is not None], target_ms=target_ms)
         with stage("training") as report:
             final = TrainingRequest(parse_network(chosen.network), DATA, load_recipe(RECIPE))
             checkpoint = train_final(
@@ -88,6 +91,7 @@ def demo(
 
     quality = predictor.form
     chosen_quality = quality.methods[quality.chosen]
+    why = "the knee" if target_ms is None else f"the most accurate within {target_ms:g} ms"
     passes = measured.campaigns[-1].passes
     noise = float("nan") if quality.noise_percent is None else quality.noise_percent
     print_front("front (rank by latency)", best, form.objectives)
@@ -105,7 +109,7 @@ def demo(
                 f"Kendall {chosen_quality.kendall:.3f} (out of fold)",
             ),
             ("search", f"{EVALUATIONS} networks trained, {len(best)} on the front"),
-            ("chosen", f"the knee: {chosen.network}"),
+            ("chosen", f"{why}: {chosen.network}"),
             ("latency", f"{chosen.quantity('latency_ms'):.4g} ms measured, {chosen.predicted_ms:.4g} ms predicted"),
             ("test top-1", f"{evaluation.metrics.top1:.2f} % on {evaluation.images} images no search has seen"),
             ("ONNX", f"{exported.path} (agrees with torch to {exported.relative_difference:.1e})"),

@@ -108,12 +108,19 @@ def remeasure(
     top: Annotated[int, typer.Option(help="How many of the front: its knee, its ends, and a spread between.")] = 12,
     on: Annotated[str, typer.Option(help="The target that the table was measured on.")] = "local",
     minutes: Annotated[float, typer.Option(help="Time to spend on the device.")] = 5,
+    target_ms: Annotated[
+        float | None, typer.Option(help="Latency budget, ms; without one the knee is proposed.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure the front's networks on the device and redraw the front from what they really take."""
+    """Measure the front's networks on the device, redraw it from what they really take, and propose one to train.
+
+    With --target-ms it proposes the most accurate network that was measured to run within, else the knee.
+    """
     from dataclasses import asdict
 
     from mnas_evo.devices.target import open_device, parse_target
+    from mnas_evo.finalists.choose import choose
     from mnas_evo.finalists.remeasure import remeasure as measure
     from mnas_evo.search.front import candidates, front
     from mnas_evo.search.run import open_run
@@ -124,14 +131,20 @@ def remeasure(
             found = measure(run, device, top=top, minutes=minutes, progress=report)
     finally:
         device.close()
-    if json:
-        print_json(asdict(found))
-        return
     form, archive = open_run(run)
     with archive:
-        print_front(f"front of {run}, measured", front(candidates(archive), form.objectives), form.objectives)
-    print(remeasured_in_words(found))
-    print(f"next: mnas-evo train {run}#RANK --data DATA --out DIR")
+        best = front(candidates(archive), form.objectives)
+    if not json:
+        print_front(f"front of {run}, measured", best, form.objectives)
+        print(remeasured_in_words(found))
+    # What only a prediction puts on the front may not run within the budget.
+    proposed = choose([candidate for candidate in best if candidate.measured_ms is not None], target_ms=target_ms)
+    rank = best.index(proposed) + 1
+    if json:
+        print_json({**asdict(found), "proposed": {"rank": rank, "network": proposed.network}})
+        return
+    why = "the front's knee" if target_ms is None else f"the most accurate within {target_ms:g} ms"
+    print(f"rank {rank} is {why}; next: mnas-evo train {run}#{rank} --data DATA --out DIR")
 
 
 def remeasured_in_words(found) -> str:  # type: ignore[no-untyped-def]

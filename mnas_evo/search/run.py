@@ -22,7 +22,6 @@ from mnas_evo.search.objectives import Counted, Problem, Source, parse_limits, p
 from mnas_evo.search.random_search import RandomSearch
 from mnas_evo.space.named import LANDMARKS, named_network
 from mnas_evo.space.notation import format_network
-from mnas_evo.space.space import SearchSpace
 from mnas_evo.space.space_file import load_space
 
 ALGORITHMS: dict[str, Callable[..., Searcher]] = {
@@ -130,18 +129,6 @@ def search(folder: Path, request: SearchRequest, *, progress: Progress) -> Endin
             check_found(archive, problem)
             _evaluate_landmarks(archive, problem, request, progress=progress, done=ending.evaluations)
     return ending
-
-
-def run_space(form: RunForm) -> SearchSpace:
-    """The space of a run.
-
-    Raises:
-        RunChanged: its definition is no longer what the run was made with.
-    """
-    space = load_space(form.space)
-    if space.fingerprint != form.pins["space"]:
-        raise RunChanged(f"space {form.space} is no longer what this run was made with")
-    return space
 
 
 def _begin(folder: Path, form: RunForm) -> None:

@@ -7,7 +7,7 @@ All that depends on a block depends on its choice and on the channels that come 
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -115,7 +115,7 @@ class SearchSpace:
         out = np.empty_like(genes)
         for b, block in enumerate(self.blocks):
             first = self._first_choice[b][rows, choices[:, b]]
-            out[:, 6 * b : 6 * b + 6] = np.stack(np.unravel_index(first, block.sizes), axis=1)
+            out[:, self._genes_of(b)] = np.stack(np.unravel_index(first, block.sizes), axis=1)
             rows = self._next_input[b][first]
         return out
 
@@ -289,6 +289,10 @@ class SearchSpace:
         height, width = self._sizes_at[-1]
         return head_layers(channels, height=height, width=width, frame=self.frame)
 
+    @staticmethod
+    def _genes_of(b: int) -> slice:
+        return slice(len(GENES) * b, len(GENES) * (b + 1))
+
     def _choices(self, genes: Genes) -> NDArray[np.int64]:
         genes = np.asarray(genes)
         if genes.ndim != 2 or genes.shape[1] != len(self.sizes):
@@ -298,15 +302,10 @@ class SearchSpace:
         if ((genes < 0) | (genes >= self.sizes)).any():
             raise SpaceError(f"a gene lies outside the options of space {self.name}")
         columns = [
-            np.ravel_multi_index(tuple(genes[:, 6 * b : 6 * b + 6].T), block.sizes)
+            np.ravel_multi_index(tuple(genes[:, self._genes_of(b)].T), block.sizes)
             for b, block in enumerate(self.blocks)
         ]
         return np.stack(columns, axis=1)
-
-    def at_resolution(self, resolution: int) -> "SearchSpace":
-        """The same space for square images of another size."""
-        frame = replace(self.frame, height=resolution, width=resolution)
-        return SearchSpace(self.name, frame, self.blocks)
 
 
 def distinct_rows(genes: Genes) -> Iterator[int]:

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import tradeoffs
 
 from mnas_evo.errors import Infeasible
 from mnas_evo.finalists.choose import choose, knee, spread
@@ -34,7 +35,7 @@ def test_a_budget_that_nothing_meets_names_the_fastest() -> None:
         choose([], target_ms=None)
 
 
-@given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 100)), min_size=1, max_size=40), st.integers(2, 12))
+@given(tradeoffs(), st.integers(2, 12))
 def test_a_spread_holds_ends_and_knee_in_order_and_no_more_than_asked(
     points: list[tuple[int, int]], count: int
 ) -> None:

@@ -2,15 +2,12 @@
 
 import numpy as np
 from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from strategies import objective_values
 
 from mnas_evo.search.front import hypervolume, non_dominated
 
-points = arrays(np.float64, st.tuples(st.integers(1, 30), st.just(2)), elements=st.integers(0, 9).map(float))
 
-
-@given(points)
+@given(objective_values())
 def test_nothing_kept_dominates_another_and_everything_left_out_is_dominated_or_equal(values: np.ndarray) -> None:
     kept = non_dominated(values)
     for i in kept:
@@ -19,7 +16,7 @@ def test_nothing_kept_dominates_another_and_everything_left_out_is_dominated_or_
         assert any((values[j] <= values[i]).all() for j in kept)
 
 
-@given(points)
+@given(objective_values())
 def test_hypervolume_is_that_of_its_front_and_grows_with_points(values: np.ndarray) -> None:
     reference = np.array([10.0, 10.0])
     assert np.isclose(hypervolume(values, reference), hypervolume(values[non_dominated(values)], reference))

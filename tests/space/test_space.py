@@ -217,17 +217,6 @@ def test_a_space_holds_no_network_of_another_frame() -> None:
     assert not TINY.contains(network.with_task(height=17, width=16, channels=1, classes=4))
 
 
-# Variants of a space
-
-
-def test_another_resolution_changes_the_images_and_keeps_the_architectures() -> None:
-    larger = TINY.at_resolution(48)
-    genes = TINY.sample(4, rng=np.random.default_rng(0))
-    assert (larger.frame.height, larger.frame.width) == (48, 48)
-    assert [larger.decode(row) for row in genes] == [TINY.decode(row) for row in genes]
-    assert larger.fingerprint != TINY.fingerprint
-
-
 def test_the_fingerprint_is_of_what_defines_the_space_but_its_name() -> None:
     assert replace(TINY, name="another").fingerprint == TINY.fingerprint
     for other in (
