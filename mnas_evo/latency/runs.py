@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from mnas_evo.errors import DamagedFile
-from mnas_evo.files import Form
+from mnas_evo.files import Part
 
 
-class DeviceFacts(Form):
+class DeviceFacts(Part):
     """What was measured on and how. Two tables are comparable when all but `date` and `agent` agree."""
 
     name: str

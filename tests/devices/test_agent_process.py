@@ -178,7 +178,7 @@ def test_no_agent_file_bears_a_standard_librarys_name() -> None:
 
 # Agents that fail
 
-HELLO = json.dumps({"type": "hello", "protocol": 1, "facts": FACTS.model_dump(exclude={"format"})})
+HELLO = json.dumps({"type": "hello", "protocol": 1, "facts": FACTS.model_dump()})
 RUN = {"type": "run", "slot": 0, "item": "item 0", "times_ns": [5, 4], "wall_ns": 9, "state": {}}
 DONE = '{"type": "done"}'
 
