@@ -5,8 +5,10 @@ import hashlib
 import io
 import json
 import os
+import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +23,7 @@ FORMAT = 1
 class Form(BaseModel):
     """Base of every JSON file's form: frozen, with no unknown key, and a format number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
     format: int = FORMAT
 
@@ -36,12 +38,17 @@ FormType = TypeVar("FormType", bound=Form)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file whole: a kill in the middle leaves the old one."""
+    """Writes a text file whole."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole: a kill or a power cut in the middle leaves the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with beside.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
@@ -69,10 +76,19 @@ def read_form(path: Path, form: type[FormType]) -> FormType:
     try:
         return form.model_validate(raw)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()
-        )
-        raise DamagedFile(f"{path} is damaged: {faults}") from error
+        raise DamagedFile(f"{path} is damaged: {faults(error)}") from error
+
+
+def faults(error: ValidationError) -> str:
+    """All faults of a form in one line, each with its place."""
+    places = ((".".join(str(part) for part in fault["loc"]) or "file", fault["msg"]) for fault in error.errors())
+    return "; ".join(f"{place}: {message}" for place, message in places)
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that a result may depend on."""
+    packages = ("mnas-evo", "torch", "lightning", "numpy", "scikit-learn", "lightgbm", "pymoo", "onnxruntime")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def read_text(path: Path) -> str:

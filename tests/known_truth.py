@@ -34,6 +34,8 @@ CAMPAIGN = CampaignFacts(
     exposure_networks=1.0,
     reference="mobilenet-v2",
     reference_ms=2.5,
+    seed=0,
+    versions={},
 )
 
 
@@ -56,7 +58,7 @@ def item_ms(key: str) -> float:
 
 def empty_table(name: str = "known", *, facts: DeviceFacts = FACTS) -> Table:
     """A table of one campaign that found nothing."""
-    return Table(name, facts, (CAMPAIGN,), {}, ())
+    return Table(Path(name), facts, (CAMPAIGN,), {}, ())
 
 
 def known_table(

@@ -7,7 +7,7 @@ import numpy as np
 
 from mnas_evo.accuracy.contract import Evaluation
 from mnas_evo.errors import TrainingFailed
-from mnas_evo.latency.predictor import Prediction
+from mnas_evo.latency.contract import Prediction
 from mnas_evo.search.objectives import Problem, Source
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower

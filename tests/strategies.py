@@ -172,7 +172,7 @@ def tables(draw: st.DrawFn, empty: Table) -> Table:
     strings = draw(st.lists(networks().map(format_network), unique=True, max_size=3))
     roles = st.sampled_from(["sampled", "landmark", "asked"])
     measured = tuple(MeasuredNetwork(string, draw(roles), draw(times_ms())) for string in strings)
-    return Table(empty.name, empty.device, empty.campaigns, rows, measured)
+    return Table(empty.folder, empty.device, empty.campaigns, rows, measured)
 
 
 def runs() -> SearchStrategy[Run]:

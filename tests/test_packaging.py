@@ -1,6 +1,7 @@
 """The wheel, installed in a new virtual environment, is the whole program: help, tables and the agent run from it."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -21,8 +22,16 @@ def command(*words: object, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("dist")
-    command(sys.executable, "-m", "build", "--outdir", out, ROOT, cwd=out)
+    """Source archive, and the wheel built straight from a checkout in which somebody has profiled."""
+    out, source = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("source") / "mnas_evo"
+    ignored = shutil.ignore_patterns(".git", ".venv", "demo", "runs", "dist", "build", "__pycache__", ".*_cache")
+    shutil.copytree(ROOT, source, ignore=ignored)
+    (table, *_) = (source / "latency_tables").glob("*/device.json")
+    (table.parent / "raw").mkdir(exist_ok=True)
+    (table.parent / "raw" / "runs.jsonl").touch()
+    (table.parent / ".lock").touch()
+    command(sys.executable, "-m", "build", "--sdist", "--outdir", out, source, cwd=out)
+    command(sys.executable, "-m", "build", "--wheel", "--outdir", out, source, cwd=out)
     return out
 
 
@@ -38,10 +47,16 @@ def test_the_wheel_holds_agent_tables_spaces_and_recipes_and_no_raw_runs(built: 
         "mnas_evo/training/recipes/quick.toml",
     ):
         assert name in names
-    assert not [name for name in names if "/raw/" in name or name.startswith(("profiling", "latency_tables", "tests"))]
+    assert not [
+        name
+        for name in names
+        if "/raw/" in name or name.endswith(".lock") or name.startswith(("profiling", "latency_tables", "tests"))
+    ]
     (archive,) = built.glob("*.tar.gz")
     with tarfile.open(archive) as source:
-        assert any(name.endswith("/profiling/agent.py") for name in source.getnames())
+        names = source.getnames()
+    assert any(name.endswith("/profiling/agent.py") for name in names)
+    assert not [name for name in names if "/raw/" in name]
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from mnas_evo.latency.predictor import Predictor
+from mnas_evo.latency.contract import Predictor
 from mnas_evo.space.architecture import Network
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from mnas_evo.accuracy.contract import Evaluation
 from mnas_evo.data.datasets import search_data
-from mnas_evo.errors import RequestError
 from mnas_evo.files import fingerprint
 from mnas_evo.space.architecture import Network
 from mnas_evo.training.loop import train
 from mnas_evo.training.recipe import Recipe
+from mnas_evo.training.task import check_fits
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,7 @@ class ProxyTraining:
         """Top-1 after the recipe's epochs."""
         began = time.perf_counter()
         data = search_data(self.data, seed=self.split_seed)
-        check_fits(network, channels=data.train.images.shape[1], classes=len(data.classes), data=self.data)
+        check_fits(network, data)
         trained = train(network, data=(data.train, data.validation), recipe=self.recipe, seed=seed)
         last = [epoch.top1 for epoch in trained.epochs[-2:]]
         return Evaluation(sum(last) / len(last), self.source, time.perf_counter() - began)
-
-
-def check_fits(network: Network, *, channels: int, classes: int, data: str) -> None:
-    """Whether a network can be trained on a data set.
-
-    Raises:
-        RequestError: its channels or classes are others.
-    """
-    frame = network.frame
-    if (frame.channels, frame.classes) != (channels, classes):
-        raise RequestError(
-            f"{data} has images of {channels} channel(s) and {classes} classes; the network takes {frame.channels} and "
-            f"gives {frame.classes}. Choose a space, or --channels and --classes, that fit the data"
-        )

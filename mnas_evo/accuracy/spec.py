@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from mnas_evo.accuracy.contract import Evaluator, Surrogate
-from mnas_evo.accuracy.proxy import ProxyTraining, check_fits
+from mnas_evo.accuracy.proxy import ProxyTraining
 from mnas_evo.accuracy.table import read_accuracy_table
 from mnas_evo.data.datasets import search_data
 from mnas_evo.errors import RequestError
 from mnas_evo.space.space import SearchSpace
 from mnas_evo.training.recipe import load_recipe
+from mnas_evo.training.task import check_fits
 
 _HELP = "an accuracy source is proxy:DATA[,epochs=5,recipe=quick] or table:FILE.csv"
 
@@ -36,5 +37,5 @@ def parse_accuracy(text: str, space: SearchSpace) -> Evaluator | Surrogate:
         recipe = recipe.model_copy(update={"epochs": int(given["epochs"])})
     found = search_data(data)
     any_network = space.network(space.decode(space.sizes * 0))
-    check_fits(any_network, channels=found.train.images.shape[1], classes=len(found.classes), data=data)
+    check_fits(any_network, found)
     return ProxyTraining(data, recipe)

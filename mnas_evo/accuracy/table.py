@@ -9,7 +9,7 @@ import numpy as np
 
 from mnas_evo.errors import DamagedFile, RequestError
 from mnas_evo.files import fingerprint, read_csv, read_text
-from mnas_evo.latency.predictor import Prediction
+from mnas_evo.latency.contract import Prediction
 from mnas_evo.space.notation import format_network, parse_network
 from mnas_evo.space.space import Genes, SearchSpace
 

@@ -65,13 +65,13 @@ def demo(
             searched = SearchRequest(
                 SPACE, str(table), ACCURACY, evaluations=EVALUATIONS, population=POPULATION, workers=workers
             )
-            search(run, searched, progress=lambda done, note: report(done / EVALUATIONS, f"{done} {note}"))
+            ending = search(run, searched, progress=lambda done, note: report(done / EVALUATIONS, f"{done} {note}"))
         with stage("re-measuring") as report:
             remeasured = remeasure(run, device, top=FINALISTS, minutes=1.0, progress=report)
         form, archive = open_run(run)
         with archive:
             best = front(candidates(archive), form.objectives)
-        chosen = choose([c for c in best if c.measured_ms is not None], target_ms=target_ms)
+        chosen = choose(best, target_ms=target_ms)
         with stage("training") as report:
             final = TrainingRequest(parse_network(chosen.network), DATA, load_recipe(RECIPE))
             checkpoint = train_final(
@@ -87,7 +87,7 @@ def demo(
         exported = export_onnx(checkpoint, training / "model.onnx")
         page = write_report(out, out / "report.html")
 
-    from mnas_evo.cli.search_commands import print_front, remeasured_in_words
+    from mnas_evo.cli.search_commands import print_front
 
     quality = predictor.form
     chosen_quality = quality.methods[quality.chosen]
@@ -95,7 +95,7 @@ def demo(
     passes = measured.campaigns[-1].passes
     noise = float("nan") if quality.noise_percent is None else quality.noise_percent
     print_front("front (rank by latency)", best, form.objectives)
-    print(remeasured_in_words(remeasured))
+    print(remeasured.in_words())
     print_table(
         "summary",
         ("", "figure"),
@@ -108,7 +108,7 @@ def demo(
                 f"{quality.chosen}: error {chosen_quality.mape:.2f} %, within 5 % {chosen_quality.w5:.0f} %, "
                 f"Kendall {chosen_quality.kendall:.3f} (out of fold)",
             ),
-            ("search", f"{EVALUATIONS} networks trained, {len(best)} on the front"),
+            ("search", f"{ending.evaluations} networks trained, {len(best)} on the front"),
             ("chosen", f"{why}: {chosen.network}"),
             ("latency", f"{chosen.quantity('latency_ms'):.4g} ms measured, {chosen.predicted_ms:.4g} ms predicted"),
             ("test top-1", f"{evaluation.metrics.top1:.2f} % on {evaluation.images} images no search has seen"),

@@ -5,19 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
-from mnas_evo.cli.terminal import print_json, print_table, stage
+from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage
 
 TableOption = Annotated[
     Path, typer.Option("--table", help="Folder of the latency table, or the name of a shipped one.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 
 
 def profile(
     target: Annotated[
         str, typer.Argument(help="local or local:onnxruntime, with ?threads=1&precision=fp32 if wanted.")
     ],
-    table: TableOption,
+    table: Annotated[Path, typer.Option("--table", help="Folder for the table; one that exists is added to.")],
     space: Annotated[str | None, typer.Option(help="A space's name or TOML file: all its rows are measured.")] = None,
     arch: Annotated[
         list[str] | None, typer.Option(help="Also these networks: rows and whole. May be repeated.")
@@ -25,9 +24,12 @@ def profile(
     networks: Annotated[
         int, typer.Option(help="Whole networks sampled from the space, to fit the predictor on.")
     ] = 100,
-    minutes: Annotated[float, typer.Option(help="Time to spend on the device; less if the noise is low sooner.")] = 30,
+    minutes: Annotated[
+        float,
+        typer.Option(help="Time inside the device; less if the noise is low sooner, but 5 passes at least.", min=0),
+    ] = 30,
     missing: Annotated[bool, typer.Option("--missing", help="Only the rows that the table lacks.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the order of visits and the sample of networks.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the order of visits and the sample of networks.", min=0)] = 0,
 ) -> None:
     """Measure a device into a latency table. Stopped or killed, the same command goes on where it was.
 
@@ -68,7 +70,10 @@ def profile(
         print(f"next: mnas-evo fit --table {table}")
 
 
-def fit(table: TableOption, json: JsonOption = False) -> None:
+def fit(
+    table: Annotated[Path, typer.Option("--table", help="Folder of a table that was profiled here.")],
+    json: JsonOption = False,
+) -> None:
     """Fit the latency predictor on a table's measured networks and say how good it is, out of fold.
 
     The sum of rows is calibrated; a LightGBM correction is admitted only where it lowers the error beyond its noise.
@@ -118,8 +123,9 @@ def fit(table: TableOption, json: JsonOption = False) -> None:
 
 
 def predict(
-    arch: Annotated[list[str], typer.Argument(help="Names, strings, RUN#rank or files of strings.")],
     table: TableOption,
+    arch: Annotated[list[str] | None, typer.Argument(help="Names, strings, RUN#rank or files of strings.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file of strings, one a line.")] = None,
     by_block: Annotated[bool, typer.Option("--by-block", help="Also each block's share.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -128,6 +134,7 @@ def predict(
     What a string leaves unsaid (input, classes) is taken from the table's networks.
     """
     from mnas_evo.cli.architectures import read_arch
+    from mnas_evo.errors import RequestError
     from mnas_evo.latency.predictor import load_predictor
     from mnas_evo.latency.table import find_table
     from mnas_evo.space.lowering import lower
@@ -135,7 +142,10 @@ def predict(
 
     predictor = load_predictor(find_table(table))
     task = parse_network(predictor.table.networks[0].network).frame
-    networks = [network for text in arch for network in read_arch(text, task=task)]
+    texts = [*(arch or ()), *([str(file)] if file else ())]
+    if not texts:
+        raise RequestError("nothing to predict: give architectures, or --file")
+    networks = [network for text in texts for network in read_arch(text, task=task)]
     said = predictor.predict_networks(networks)
     rows = []
     for network, ms, low, high in zip(networks, said.value, said.low, said.high, strict=True):

@@ -17,7 +17,6 @@ app = typer.Typer(
     help="Find the most accurate image classifier that really runs within a device's latency budget.\n\n"
     "Profile a device once, search offline as often as you like, measure the best again, train one, ship ONNX. "
     "Begin with: mnas-evo demo",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -50,7 +49,7 @@ def run(arguments: list[str]) -> int:
     # Typer carries its own copy of click from version 0.26 on, so its errors are known by their form.
     command: Any = typer.main.get_command(app)
     try:
-        status = command.main(args=arguments, prog_name="mnas-evo", standalone_mode=False)
+        status = command.main(args=arguments or ["--help"], prog_name="mnas-evo", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except KeyboardInterrupt:
         print("mnas-evo: stopped; what was done is kept, the same command goes on with it", file=sys.stderr)

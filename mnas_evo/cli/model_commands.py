@@ -5,9 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mnas_evo.cli.terminal import print_json, print_table, stage
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
+from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage
 
 
 def describe(
@@ -83,22 +81,19 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for model.pt and training.json; one that exists is gone on with.")],
     recipe: Annotated[str, typer.Option(help="A recipe's name or TOML file.")] = "quick",
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's own.", min=1)] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.", min=0, max=2**31 - 1)] = 0,
 ) -> None:
     """Train one network to the end. Stopped or killed, the same command goes on with the epoch it was at."""
     from mnas_evo.cli.architectures import read_one
     from mnas_evo.data.datasets import search_data
     from mnas_evo.finalists.final_training import TrainingRequest, train_final
-    from mnas_evo.space.architecture import Frame
     from mnas_evo.training.recipe import load_recipe
+    from mnas_evo.training.task import task_of
 
     chosen = load_recipe(recipe)
     if epochs is not None:
         chosen = chosen.model_copy(update={"epochs": epochs})
-    found = search_data(data)
-    _, channels, height, width = found.train.images.shape
-    task = Frame(height=height, width=width, channels=channels, classes=len(found.classes))
-    request = TrainingRequest(read_one(arch, task=task), data, chosen, seed)
+    request = TrainingRequest(read_one(arch, task=task_of(search_data(data))), data, chosen, seed)
     with stage("training") as report:
         train_final(
             out,

@@ -1,13 +1,14 @@
 """Commands about searches: search, remeasure, report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mnas_evo.cli.terminal import print_json, print_table, stage
+from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
+if TYPE_CHECKING:
+    from mnas_evo.search.front import Candidate
 
 
 def search(
@@ -16,19 +17,21 @@ def search(
     space: Annotated[str, typer.Option(help="A space's name or TOML file.")] = "paper",
     table: Annotated[str | None, typer.Option(help="Latency table; none needed where latency plays no part.")] = None,
     algorithm: Annotated[str, typer.Option(help="nsga2 or random")] = "nsga2",
-    evaluations: Annotated[int, typer.Option(help="Budget in distinct architectures evaluated.")] = 200,
+    evaluations: Annotated[
+        int, typer.Option(help="Budget in distinct architectures; three published networks are evaluated beside them.")
+    ] = 200,
     population: Annotated[int, typer.Option(help="Architectures a generation.")] = 20,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same search.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same search.", min=0)] = 0,
     objectives: Annotated[str, typer.Option(help="Any of top1, latency, params, macs; at least two.")] = "top1,latency",
     limit: Annotated[list[str] | None, typer.Option(help="Such as latency=80 (ms); may be repeated.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes that evaluate, one thread each. Changes no result.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that evaluate; changes no result.", min=1)] = 1,
     json: JsonOption = False,
 ) -> None:
     """Search a space for the front of accuracy and latency. Stopped or killed, the same command goes on where it was.
 
     Example: mnas-evo search --space digits --table my-laptop --accuracy proxy:digits --evaluations 60 --run runs/first
     """
-    from mnas_evo.search.front import candidates, front, hypervolume, minimised, reference_point
+    from mnas_evo.search.front import candidates, front, hypervolume_curve, reference_point
     from mnas_evo.search.run import SearchRequest, open_run
     from mnas_evo.search.run import search as run_search
 
@@ -51,10 +54,8 @@ def search(
         found = candidates(archive)
         failed = sum(tell.kind == "failure" for tell in archive.tells())
     best = front(found, form.objectives)
-    covered, reference = 0.0, []
-    if found:
-        worst = reference_point(found, form.objectives)
-        covered, reference = hypervolume(minimised(found, form.objectives), worst), worst.tolist()
+    reference = reference_point(found, form.objectives).tolist()
+    covered = float(hypervolume_curve(found, form.objectives)[-1])
     if json:
         entries = [
             {
@@ -84,10 +85,11 @@ def search(
     if ending.reason != "budget":
         what = "the space or the searcher had nothing new to offer" if ending.reason == "exhausted" else "draws ran out"
         print(f"ended before its budget of {evaluations}: {what}")
-    print(f"next: mnas-evo remeasure {run}")
+    if "latency_ms" in form.objectives:
+        print(f"next: mnas-evo remeasure {run}")
 
 
-def print_front(title: str, best: list, objectives: tuple[str, ...]) -> None:  # type: ignore[type-arg]
+def print_front(title: str, best: "list[Candidate]", objectives: tuple[str, ...]) -> None:
     """The front as a table, ranks from 1 as RUN#rank counts them."""
     rows = []
     for rank, candidate in enumerate(best, start=1):
@@ -105,7 +107,7 @@ def _figure(name: str, value: float) -> str:
 
 def remeasure(
     run: Annotated[Path, typer.Argument(help="Folder of a search.")],
-    top: Annotated[int, typer.Option(help="How many of the front: its knee, its ends, and a spread between.")] = 12,
+    top: Annotated[int, typer.Option(help="How many of the front: its knee, its ends, a spread between.", min=1)] = 12,
     on: Annotated[str, typer.Option(help="The target that the table was measured on.")] = "local",
     minutes: Annotated[float, typer.Option(help="Time to spend on the device.")] = 5,
     target_ms: Annotated[
@@ -136,31 +138,14 @@ def remeasure(
         best = front(candidates(archive), form.objectives)
     if not json:
         print_front(f"front of {run}, measured", best, form.objectives)
-        print(remeasured_in_words(found))
-    # What only a prediction puts on the front may not run within the budget.
-    proposed = choose([candidate for candidate in best if candidate.measured_ms is not None], target_ms=target_ms)
+        print(found.in_words())
+    proposed = choose(best, target_ms=target_ms)
     rank = best.index(proposed) + 1
     if json:
         print_json({**asdict(found), "proposed": {"rank": rank, "network": proposed.network}})
         return
     why = "the front's knee" if target_ms is None else f"the most accurate within {target_ms:g} ms"
     print(f"rank {rank} is {why}; next: mnas-evo train {run}#{rank} --data DATA --out DIR")
-
-
-def remeasured_in_words(found) -> str:  # type: ignore[no-untyped-def]
-    """What re-measuring says of the predictions."""
-    text = (
-        f"{found.networks} networks of the front measured (noise {found.noise_percent:.2f} %): predictions were off by "
-        f"{found.error_percent:.1f} % with a bias of {found.bias_percent:+.1f} %; {found.inside_interval} lay inside "
-        "their interval"
-    )
-    if found.anchors_error_percent == found.anchors_error_percent:
-        text += (
-            f". The table's own networks, measured again beside them, differ from the table by "
-            f"{found.anchors_error_percent:.1f} % "
-            f"with a bias of {found.anchors_bias_percent:+.1f} %: so much is the device's"
-        )
-    return text
 
 
 def report(

@@ -4,8 +4,9 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -13,6 +14,7 @@ from rich.table import Table
 
 _FILE_WIDTH = 400  # a table written to a file or a pipe is not folded
 
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 Report = Callable[[float, str], None]
 """Called with the share done, 0 to 1, and what is being done."""
 
@@ -44,7 +46,7 @@ def stage(title: str) -> Iterator[Report]:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table on stdout; columns whose name ends in a unit or number are set flush right."""
+    """A table on stdout; all columns but the first and the last are set flush right."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=_FILE_WIDTH)

@@ -138,8 +138,8 @@ class Campaign:
             return runs
         models = self._folder / "models"
         self._write_models(models)
-        # Rows and networks are visited for different times: one plan for each stretch of one kind would break the
-        # shuffle, so a plan is a short stretch, sent with the longer visit where it holds a network.
+        # Rows and networks are visited for different times: each stretch of one kind, in the shuffled order, is a plan.
+        spent = _seconds(runs)
         for kind, stretch in _stretches([(slot, i, self._item(i).kind) for slot, i in left]):
             visits = tuple(
                 Visit(slot, self._item(i).key, f"{i + 1}.onnx", (1, *self._item(i).graph.in_shape))
@@ -150,8 +150,9 @@ class Campaign:
                     raise DeviceError(f"the device refuses the reference network: {run.refusal}")
                 self._log.append(number, run)
                 runs.append((number, run))
+                spent += run.wall_ns / 1e9
             visited = number * len(order) + stretch[-1][0] + 1
-            share = min(visited / (fewest * len(order)), _seconds(runs) / (60 * minutes) if minutes > 0 else 1.0)
+            share = min(visited / (fewest * len(order)), spent / (60 * minutes) if minutes > 0 else 1.0)
             progress(min(share, 0.999), f"pass {number + 1}, {len(self._items)} items")
         return runs
 

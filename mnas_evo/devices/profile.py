@@ -9,7 +9,7 @@ import numpy as np
 
 from mnas_evo.devices.campaign import FEWEST_PASSES, Campaign, Item, Outcome, Progress
 from mnas_evo.errors import RequestError
-from mnas_evo.files import fingerprint, only_process, write_text
+from mnas_evo.files import fingerprint, only_process, versions, write_text
 from mnas_evo.latency.combine import Combined
 from mnas_evo.latency.runs import Device, DeviceFacts
 from mnas_evo.latency.table import (
@@ -69,7 +69,8 @@ def profile(
     refuse_stock(folder)
     with only_process(folder, doing="profiling into"):
         table = read_table(folder) if (folder / "device.json").exists() else None
-        facts = device.facts()
+        # A table is known by its folder; what its machine is called at home concerns nobody else.
+        facts = device.facts().model_copy(update={"name": folder.name})
         if table is not None and (differences := table.device.differences(facts)):
             raise RequestError(
                 f"{folder} was measured on another device ({'; '.join(differences)}); give another --table"
@@ -99,9 +100,9 @@ def profile(
             fewest_passes=FEWEST_PASSES,
             progress=lambda share, text: progress(0.05 + 0.95 * share, text),
         )
-        campaign_facts = _facts(outcome, identity=identity, target=target, space=request.space)
+        campaign_facts = _facts(outcome, identity=identity, target=target, space=request.space, seed=request.seed)
         new = Table(
-            folder.name,
+            folder,
             facts,
             (campaign_facts,),
             _measured(outcome.rows),
@@ -193,7 +194,7 @@ def _measured(found: Combined) -> dict[str, Measured]:
     return {item: Measured(float(ms), float(spread), int(n)) for item, ms, spread, n in rows if n}
 
 
-def _facts(outcome: Outcome, *, identity: str, target: str, space: SearchSpace | None) -> CampaignFacts:
+def _facts(outcome: Outcome, *, identity: str, target: str, space: SearchSpace | None, seed: int) -> CampaignFacts:
     def known(value: float) -> float | None:
         return float(value) if np.isfinite(value) else None
 
@@ -211,6 +212,8 @@ def _facts(outcome: Outcome, *, identity: str, target: str, space: SearchSpace |
         exposure_networks=outcome.networks.exposure,
         reference=REFERENCE,
         reference_ms=outcome.reference_ms,
+        seed=seed,
+        versions=versions(),
         refused=outcome.refused,
     )
 

@@ -27,9 +27,9 @@ def spread(front: Sequence[Candidate], count: int) -> list[Candidate]:
     """At most `count` of a front: all of a short one, else its knee, its ends, and an even spread between."""
     if len(front) <= count:
         return list(front)
-    rows = {int(row) for row in np.linspace(0, len(front) - 1, max(count - 1, 1)).round()}
     at_knee = next(i for i, candidate in enumerate(front) if candidate is knee(front))
-    return [front[row] for row in sorted(rows | {at_knee})][:count]
+    rows = {at_knee, *(int(row) for row in np.linspace(0, len(front) - 1, count - 1).round())}
+    return [front[row] for row in sorted(rows)]
 
 
 def choose(front: Sequence[Candidate], *, target_ms: float | None) -> Candidate:

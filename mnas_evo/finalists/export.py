@@ -1,7 +1,6 @@
 """Exports a trained network as ONNX, with all that is needed to use it inside, and checks it against torch."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import onnxruntime
 import torch
 
 from mnas_evo.errors import MnasEvoError
+from mnas_evo.files import write_bytes
 from mnas_evo.models.onnx_writer import TrainedWeights, onnx_model
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import format_network
@@ -52,10 +52,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> Exported:
     difference = _difference(checkpoint, content)
     if not difference <= TOLERANCE:
         raise MnasEvoError(f"the ONNX outputs differ from torch's by {difference:.2g} relative; {path} is not written")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_bytes(content)
-    os.replace(beside, path)
+    write_bytes(path, content)
     return Exported(path, difference)
 
 

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnas_evo.accuracy.proxy import check_fits
 from mnas_evo.data.datasets import search_data
 from mnas_evo.errors import RequestError
-from mnas_evo.files import Form, only_process, read_form, write_form
+from mnas_evo.files import Form, only_process, read_form, versions, write_form
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.notation import format_network
 from mnas_evo.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mnas_evo.training.loop import Epoch, EpochDone, train
 from mnas_evo.training.recipe import Recipe
+from mnas_evo.training.task import check_fits
 
 
 class TrainingForm(Form):
@@ -21,6 +21,7 @@ class TrainingForm(Form):
     data: str
     recipe: Recipe
     seed: int
+    versions: dict[str, str]
     epochs: tuple[Epoch, ...] = ()
 
 
@@ -42,18 +43,22 @@ def train_final(folder: Path, request: TrainingRequest, *, epoch_done: EpochDone
         InUse: another process trains into the folder.
     """
     asked = TrainingForm(
-        network=format_network(request.network), data=request.data, recipe=request.recipe, seed=request.seed
+        network=format_network(request.network),
+        data=request.data,
+        recipe=request.recipe,
+        seed=request.seed,
+        versions=versions(),
     )
     with only_process(folder, doing="training into"):
         path, model = folder / "training.json", folder / "model.pt"
         if path.exists():
             found = read_form(path, TrainingForm)
-            if found.model_copy(update={"epochs": ()}) != asked:
+            if found.model_copy(update={"epochs": (), "versions": asked.versions}) != asked:
                 raise RequestError(f"{folder} holds another training ({found.network}); give another --out")
             if model.exists():
                 return load_checkpoint(model)
         data = search_data(request.data)
-        check_fits(request.network, channels=data.train.images.shape[1], classes=len(data.classes), data=request.data)
+        check_fits(request.network, data)
         write_form(path, asked)
         trained = train(
             request.network,

@@ -4,6 +4,7 @@ A search seeks out what is underpredicted, so the error on a front is not the er
 of the table are measured again beside the front: what they differ by since is the device's doing.
 """
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,21 @@ class Remeasured:
     anchors_error_percent: float
     anchors_bias_percent: float
 
+    def in_words(self) -> str:
+        """What re-measuring says of the predictions, in sentences."""
+        said = (
+            f"{self.networks} networks of the front measured (noise {self.noise_percent:.2f} %): predictions were "
+            f"off by {self.error_percent:.1f} %, with a bias of {self.bias_percent:+.1f} %; {self.inside_interval} "
+            "lay in their interval."
+        )
+        if not math.isnan(self.anchors_error_percent):
+            said += (
+                f" The table's own networks, measured again beside them, differ from the table by "
+                f"{self.anchors_error_percent:.1f} % with a bias of {self.anchors_bias_percent:+.1f} %: so much is the "
+                "device's."
+            )
+        return said
+
 
 class RemeasuredForm(Form):
     """remeasure.json in a run's folder: what the newest re-measuring came to."""
@@ -70,6 +86,7 @@ def remeasure(
             raise RequestError(f"{folder} has no front with latencies to measure again")
         table = read_table(find_table(form.table)) if form.table else None
         facts = device.facts()
+        name = table.name if table is not None else facts.runtime
         if table is not None and (differences := table.device.differences(facts)):
             raise RequestError(
                 f"the predictions of {folder} are for another device ({'; '.join(differences)}); profile this one first"
@@ -92,11 +109,9 @@ def remeasure(
         written = archive.measurements("latency_ms")
         archive.add_measurements(
             [
-                _measurement(
-                    candidate, float(ms[candidate.network]), float(spreads[candidate.network]), identity, facts.name
-                )
+                _measurement(candidate, float(ms[candidate.network]), float(spreads[candidate.network]), identity, name)
                 for candidate in chosen
-                if candidate.network not in written or written[candidate.network].details["campaign"] != identity
+                if candidate.network not in written or written[candidate.network].details.get("campaign") != identity
             ]
         )
     found = _judge(chosen, ms, anchors, outcome.networks.noise_percent)

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from mnas_evo.latency.table import Table
 from mnas_evo.space.graph import Graph, Layer
-from mnas_evo.space.lowering import lower
 from mnas_evo.space.space import Genes, SearchSpace
 
 VERSION = 1
-_CROSSING = ("ms_se", "ms_add", "ms_pool", "ms_call")
+_CROSSING_PARTS = ("ms_se", "ms_add", "ms_pool", "ms_call")
+CROSSING = len(_CROSSING_PARTS)  # parts of the sum that cut across families
 COUNTS = ("macs", "params", "elements", "ops", "layers")
 
 Matrix = NDArray[np.float64]
@@ -41,7 +41,7 @@ class Features:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns."""
-        parts = (*(f"ms_{name}" for name in self.families), *_CROSSING)
+        parts = (*(f"ms_{name}" for name in self.families), *_CROSSING_PARTS)
         return ("sum", *parts, *COUNTS)
 
     @cached_property
@@ -51,7 +51,7 @@ class Features:
     @property
     def parts(self) -> slice:
         """The columns that are parts of the sum, ms."""
-        return slice(1, 1 + len(self.families) + len(_CROSSING))
+        return slice(1, 1 + len(self.families) + CROSSING)
 
     def of_layer(self, layer: Layer) -> Matrix:
         """One layer's vector (k,).
@@ -82,26 +82,16 @@ class Features:
 
 
 class SpaceFeatures:
-    """The same features for a space's genes, vectorised. Rows the table lacks are found only where they are used."""
+    """The same features for a space's genes, vectorised.
+
+    Raises:
+        UnmeasuredOp: the table lacks a row that the space can contain.
+    """
 
     def __init__(self, features: Features, space: SearchSpace) -> None:
-        self._features = features
         self._space = space
-        self._sums = space.gene_sums(self._or_nan)
-
-    def _or_nan(self, layer: Layer) -> Matrix:
-        if self._features.table.missing([layer]):
-            return np.full(len(self._features.columns), np.nan)
-        return self._features.of_layer(layer)
+        self._sums = space.gene_sums(features.of_layer)
 
     def of_genes(self, genes: Genes) -> Matrix:
-        """Vectors of genomes, (n, k).
-
-        Raises:
-            UnmeasuredOp: a row is missing; the first architecture's is named.
-        """
-        vectors = self._space.sum_over(genes, self._sums)
-        lacking = np.flatnonzero(np.isnan(vectors[:, 0]))
-        if len(lacking):
-            self._features.of_graphs([lower(self._space.network(self._space.decode(genes[lacking[0]])))])
-        return vectors
+        """Vectors of genomes, (n, k)."""
+        return self._space.sum_over(genes, self._sums)

@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
 from mnas_evo.errors import RequestError
-from mnas_evo.files import write_form, write_text
+from mnas_evo.files import only_process, versions, write_form, write_text
 from mnas_evo.latency.calibration import SHRINKAGES, Calibration, fit_calibration
 from mnas_evo.latency.features import VERSION, Features, family
 from mnas_evo.latency.predictor import (
@@ -57,8 +57,14 @@ def fit(folder: Path, *, seed: int = 0) -> LatencyPredictor:
     Raises:
         RequestError: too few networks were measured.
         UnmeasuredOp: a sampled network has a layer without a row.
+        InUse: the table is being measured or fitted.
     """
     refuse_stock(folder)
+    with only_process(folder, doing="fitting"):
+        return _fit_table(folder, seed=seed)
+
+
+def _fit_table(folder: Path, *, seed: int) -> LatencyPredictor:
     table = read_table(folder)
     sampled = [entry for entry in table.networks if entry.role == "sampled"]
     if len(sampled) < FEWEST_NETWORKS:
@@ -116,6 +122,8 @@ def _fit(
     chosen = "combined" if admitted else "calibrated"
     form = PredictorForm(
         feature_version=VERSION,
+        seed=seed,
+        versions=versions(),
         families=features.families,
         measurements=measurements_fingerprint(folder),
         networks=len(ms),

@@ -7,17 +7,18 @@ network's residual is added to what the model that never saw it says of the new 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch  # noqa: F401  before lightgbm: both bring an OpenMP, and torch's has to come first
 from lightgbm import Booster
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from mnas_evo.errors import DamagedFile, RequestError, UnmeasuredOp
 from mnas_evo.files import Form, Part, read_form, read_text
 from mnas_evo.latency.calibration import Calibration
-from mnas_evo.latency.features import VERSION, Features, SpaceFeatures
+from mnas_evo.latency.contract import Prediction
+from mnas_evo.latency.features import CROSSING, VERSION, Features, SpaceFeatures
 from mnas_evo.latency.scoring import Quality
 from mnas_evo.latency.table import Table, measurements_fingerprint, read_table, table_fingerprint
 from mnas_evo.space.architecture import Network
@@ -33,23 +34,6 @@ SEPARATOR = "\n# ---- next model ----\n"
 Matrix = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """Values with a 90 % interval: three arrays (n,)."""
-
-    value: Matrix
-    low: Matrix
-    high: Matrix
-
-
-class Predictor(Protocol):
-    """What is cheap and vectorised: a value for each genome of the space it was made for."""
-
-    def predict(self, genes: Genes) -> Prediction:
-        """Values and intervals of genomes (n, g)."""
-        ...
-
-
 class FoldForm(Part):
     """One fold's calibration and the log residuals of the networks it never saw."""
 
@@ -61,6 +45,8 @@ class PredictorForm(Form):
     """predictor.json."""
 
     feature_version: int
+    seed: int
+    versions: dict[str, str]
     families: tuple[str, ...]
     measurements: str
     networks: int
@@ -76,6 +62,15 @@ class PredictorForm(Form):
     coverage_percent: float
     predicted_ms: tuple[float, ...]
     measured_ms: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _whole(self) -> "PredictorForm":
+        if set(self.methods) != set(METHODS) or self.chosen not in METHODS:
+            raise ValueError(f"methods are {', '.join(METHODS)}, one of them chosen")
+        calibrations = (self.calibration, *(fold.calibration for fold in self.folds))
+        if any(len(c.departures) != len(self.families) + CROSSING for c in calibrations) or not self.folds:
+            raise ValueError("a calibration does not fit the families")
+        return self
 
 
 @dataclass(frozen=True)
@@ -137,7 +132,7 @@ class LatencyPredictor:
         if missing:
             raise UnmeasuredOp(
                 f"{self.table.name} lacks {len(missing)} of the {len(space.layers())} rows that space {space.name} can "
-                f"contain, {missing[0]} first. Measure them: mnas-evo profile TARGET --table {self.table.name} "
+                f"contain, {missing[0]} first. Measure them: mnas-evo profile TARGET --table {self.table.folder} "
                 f"--space {space.name} --missing"
             )
         return SpacePredictor(self, SpaceFeatures(self.features, space))

@@ -12,7 +12,7 @@ from mnas_evo.files import Part
 
 
 class DeviceFacts(Part):
-    """What was measured on and how. Two tables are comparable when all but `date` and `agent` agree."""
+    """What was measured on and how. What makes two of them incomparable, `differences` says."""
 
     name: str
     soc: str

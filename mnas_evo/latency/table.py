@@ -60,6 +60,8 @@ class CampaignFacts(Part):
     exposure_networks: float
     reference: str
     reference_ms: float
+    seed: int
+    versions: dict[str, str]
     refused: tuple[str, ...] = ()
 
 
@@ -74,11 +76,16 @@ class DeviceForm(Form):
 class Table:
     """Rows and networks measured on one device; the rows' keys carry batch and precision."""
 
-    name: str
+    folder: Path
     device: DeviceFacts
     campaigns: tuple[CampaignFacts, ...]
     rows: Mapping[str, Measured]
     networks: tuple[MeasuredNetwork, ...]
+
+    @property
+    def name(self) -> str:
+        """What the table is called: its folder's name."""
+        return self.folder.name
 
     def row_key(self, layer: Layer) -> str:
         """Key of a layer's row in this table."""
@@ -90,13 +97,18 @@ class Table:
         Raises:
             UnmeasuredOp: the table has none.
         """
-        row = self.rows.get(self.row_key(layer))
+        key = self.row_key(layer)
+        row = self.rows.get(key)
         if row is None:
             raise UnmeasuredOp(
-                f"{self.name} has no row for {self.row_key(layer)}. Measure it: "
-                f"mnas-evo profile TARGET --table {self.name} --missing, with the --space or --arch that holds it"
+                f"{self.name} has no row for {key}{self._why_missing(key)}. Measure it: mnas-evo profile TARGET "
+                f"--table {self.folder} --missing, with the --space or --arch that holds it"
             )
         return row.ms
+
+    def _why_missing(self, key: str) -> str:
+        refused = any(key in campaign.refused for campaign in self.campaigns)
+        return " (the device refused it when it was asked)" if refused else ""
 
     def missing(self, layers: Iterable[Layer]) -> list[str]:
         """Keys of the layers that have no row."""
@@ -126,7 +138,8 @@ def find_table(name_or_path: str | Path) -> Path:
             return folder
     known = ", ".join(folder.name for folder in shipped_tables()) or "none"
     raise RequestError(
-        f"no table at {str(name_or_path)!r}; shipped: {known}. Build one: mnas-evo profile local --table {name_or_path}"
+        f"no table at {str(name_or_path)!r}; shipped: {known}. "
+        f"Build one: mnas-evo profile local --space paper --table {name_or_path}"
     )
 
 
@@ -171,7 +184,7 @@ def read_table(folder: Path) -> Table:
         except NotationError as error:
             raise DamagedFile(f"{where}: {error}") from error
         networks[row["network"]] = MeasuredNetwork(row["network"], role, _measured(row, where=where))
-    return Table(folder.name, form.device, form.campaigns, rows, tuple(networks.values()))
+    return Table(folder, form.device, form.campaigns, rows, tuple(networks.values()))
 
 
 def write_table(folder: Path, table: Table) -> None:
@@ -203,7 +216,7 @@ def merge(old: Table | None, new: Table) -> Table:
         networks[entry.network] = replace(entry, role=known.role) if known else entry
     campaigns = {campaign.id: campaign for campaign in (*old.campaigns, *new.campaigns)}
     rows = {**old.rows, **new.rows}
-    return Table(new.name, new.device, tuple(campaigns.values()), rows, tuple(networks.values()))
+    return Table(new.folder, new.device, tuple(campaigns.values()), rows, tuple(networks.values()))
 
 
 def measurements_fingerprint(folder: Path) -> str:

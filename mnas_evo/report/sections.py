@@ -1,6 +1,8 @@
 """The page's sections below its head, each from one part of the job; a part that is not ready is said in a sentence."""
 
+from mnas_evo.files import read_form
 from mnas_evo.finalists.evaluation import EvaluationForm
+from mnas_evo.finalists.remeasure import RemeasuredForm
 from mnas_evo.latency.predictor import METHODS
 from mnas_evo.latency.scoring import Quality
 from mnas_evo.report.folders import Job, RunPart, TablePart, TrainingPart
@@ -114,8 +116,16 @@ def _again_words(run: RunPart | None) -> str:
         f"<p>{several(len(found), 'network')} of the search went back to the device. Their predictions were off by "
         f"{percent(sum(map(abs, off)) / len(off))} on average and {percent(abs(bias))} too {direction} on the "
         f"whole. {sum(known)} of {len(known)} times lay in their 90&nbsp;% intervals. A search seeks out "
-        "what is predicted too fast, so that this error stands apart from that of the table.</p>"
+        f"what is predicted too fast, so that this error stands apart from that of the table.</p>{_again_record(run)}"
     )
+
+
+def _again_record(run: RunPart | None) -> str:
+    """What the newest re-measuring recorded of itself: how much of the difference is the device's own."""
+    path = run.folder / "remeasure.json" if run else None
+    if path is None or not path.is_file():
+        return ""
+    return f"<p>{text(read_form(path, RemeasuredForm).found.in_words())}</p>"
 
 
 def _noise(table: TablePart) -> Section:

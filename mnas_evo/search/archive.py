@@ -7,15 +7,14 @@ through the same searcher they give its state. `measurements` never touch them. 
 import datetime
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mnas_evo.errors import DamagedFile, OtherFormat
-
-FORMAT = 1
+from mnas_evo.errors import DamagedFile, MnasEvoError, OtherFormat
+from mnas_evo.files import FORMAT, parse_json
 
 Kind = Literal["values", "violation", "failure"]
 
@@ -139,7 +138,7 @@ class Archive:
 
     def add_tell(self, tell: Tell) -> None:
         """Appends a tell with its values, in one transaction."""
-        with self._connection:
+        with self._writing():
             self._connection.execute(
                 "INSERT INTO tells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -180,7 +179,7 @@ class Archive:
                 batch,
                 slot,
                 network,
-                tuple(json.loads(genes)),
+                tuple(self._json(genes)),
                 kind,
                 bool(repeat),
                 values.get((batch, slot), {}),
@@ -194,7 +193,7 @@ class Archive:
 
     def add_measurements(self, measurements: Sequence[Measurement]) -> None:
         """Appends measurements, all or none."""
-        with self._connection:
+        with self._writing():
             self._connection.executemany(
                 "INSERT INTO measurements (network, quantity, value, spread_percent, source, details, at) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -212,9 +211,21 @@ class Archive:
             quantity,
         )
         return {
-            network: Measurement(network, name, value, source, spread, json.loads(details))
+            network: Measurement(network, name, value, source, spread, self._json(details))
             for network, name, value, source, spread, details in rows
         }
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction: all of it or nothing."""
+        try:
+            with self._connection:
+                yield
+        except sqlite3.OperationalError as error:  # full, locked, read-only
+            raise MnasEvoError(f"{self._path} cannot be written: {error}; what it holds is kept") from error
+
+    def _json(self, text: str) -> Any:
+        return parse_json(text, source=self._path)
 
     def _query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         try:

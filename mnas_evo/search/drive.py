@@ -12,10 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import _exit
 
-import torch
-
 from mnas_evo.accuracy.contract import Evaluation, Evaluator
-from mnas_evo.errors import Infeasible, MnasEvoError, RequestError, RunChanged, TrainingFailed
+from mnas_evo.errors import MnasEvoError, RequestError, RunChanged, TrainingFailed
 from mnas_evo.search.archive import Archive, Tell, Value
 from mnas_evo.search.contract import Outcome, Searcher
 from mnas_evo.search.objectives import Problem
@@ -55,7 +53,6 @@ def drive(
 
     Raises:
         RunChanged: the replay asks for other architectures than the archive records.
-        Infeasible: a whole search found nothing within the limits.
     """
     recorded: dict[int, dict[int, Tell]] = {}
     for tell in archive.tells():
@@ -66,16 +63,16 @@ def drive(
         for batch in range(evaluations * DRAWS_PER_EVALUATION + 1):
             genes = searcher.ask()
             if len(genes) == 0:
-                return _end("exhausted", filler.paid, draws, problem)
+                return Ending("exhausted", filler.paid, draws)
             told = filler.fill(batch, genes, recorded.get(batch, {}))
             draws += len(told)
             if len(told) == len(genes):
                 searcher.tell(genes, [_outcome(told[slot], problem) for slot in range(len(genes))])
             if filler.paid >= evaluations:
-                return _end("budget", filler.paid, draws, problem)
+                return Ending("budget", filler.paid, draws)
             if draws >= evaluations * DRAWS_PER_EVALUATION:
                 break
-    return _end("draws", filler.paid, draws, problem)
+    return Ending("draws", filler.paid, draws)
 
 
 def network_seed(seed: int, network: str) -> int:
@@ -91,15 +88,6 @@ def evaluate_all(
     with _evaluations(evaluator, workers) as evaluate:
         for number, result in evaluate(tasks):
             yield networks[number], result
-
-
-def _end(reason: str, paid: int, draws: int, problem: Problem) -> Ending:
-    if paid == 0:
-        raise Infeasible(
-            f"none of {draws} architectures drawn meets the limits "
-            f"({', '.join(f'{name} {limit:g}' for name, limit in problem.limits.items())}); loosen them"
-        )
-    return Ending(reason, paid, draws)
 
 
 def _check_replay(told: dict[int, Tell], networks: list[Network], batch: int) -> None:
@@ -206,8 +194,12 @@ def _evaluate(evaluator: Evaluator | None, network: Network, seed: int) -> Evalu
     assert evaluator is not None
     try:
         return evaluator.evaluate(network, seed=seed)
-    except (TrainingFailed, RuntimeError, ArithmeticError) as error:
-        return f"{type(error).__name__}: {error}"[:500]
+    except TrainingFailed as error:
+        return str(error)[:500]
+    except (
+        RuntimeError
+    ) as error:  # torch's word for no memory and the like: not the network's fault, so no result of it
+        raise MnasEvoError(f"an evaluation broke off ({error}); what was evaluated is kept") from error
 
 
 _Evaluate = Callable[[Sequence[tuple[Network, int]]], Iterator[tuple[int, Evaluation | str]]]
@@ -216,7 +208,7 @@ _Evaluate = Callable[[Sequence[tuple[Network, int]]], Iterator[tuple[int, Evalua
 
 @contextmanager
 def _evaluations(dear: Evaluator | None, workers: int) -> Iterator[_Evaluate]:
-    """Where evaluations run: in this process one by one, or in `workers` others of one thread each."""
+    """Where evaluations run: in this process one by one, or in `workers` others."""
     if workers < 1:
         raise RequestError(f"workers is at least 1, not {workers}")
     if dear is None or workers == 1:
@@ -243,9 +235,8 @@ def _evaluations(dear: Evaluator | None, workers: int) -> Iterator[_Evaluate]:
 
 
 def _start_worker() -> None:
-    """One thread a worker; none outlives the search, even one that was killed, or speaks up when it is stopped."""
+    """No worker outlives the search, even one that was killed, or speaks up when it is stopped."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -52,7 +52,12 @@ def candidates(archive: Archive) -> list[Candidate]:
 
 
 def front(found: Sequence[Candidate], objectives: Sequence[str]) -> list[Candidate]:
-    """The candidates that no other dominates, fastest first; where latency is no objective, by the last one."""
+    """The candidates that no other dominates, fastest first; where latency is no objective, by the last one.
+
+    Once some were measured they alone count: what a prediction promises never pushes out what a device has shown.
+    """
+    if "latency_ms" in objectives:
+        found = [candidate for candidate in found if candidate.measured_ms is not None] or found
     if not found:
         return []
     rows = non_dominated(minimised(found, objectives))
@@ -62,9 +67,16 @@ def front(found: Sequence[Candidate], objectives: Sequence[str]) -> list[Candida
 
 def minimised(found: Sequence[Candidate], objectives: Sequence[str]) -> Matrix:
     """Objectives of candidates, all to be minimised: (n, m)."""
+    return _signed([[c.quantity(name) for name in objectives] for c in found], objectives)
+
+
+def _told(found: Sequence[Candidate], objectives: Sequence[str]) -> Matrix:
+    return _signed([[c.tell.values[name].value for name in objectives] for c in found], objectives)
+
+
+def _signed(values: list[list[float]], objectives: Sequence[str]) -> Matrix:
     signs = np.array([-1.0 if name in MAXIMISED else 1.0 for name in objectives])
-    values = np.array([[c.quantity(name) for name in objectives] for c in found], dtype=np.float64)
-    return np.asarray(signs * values.reshape(-1, len(objectives)))
+    return np.asarray(signs * np.array(values, dtype=np.float64).reshape(-1, len(objectives)))
 
 
 def non_dominated(values: Matrix) -> NDArray[np.int64]:
@@ -81,14 +93,14 @@ def hypervolume(values: Matrix, reference: Matrix) -> float:
 
 
 def reference_point(found: Sequence[Candidate], objectives: Sequence[str]) -> Matrix:
-    """The worst value of each objective in the first batch, the same for all the run: (m,)."""
+    """The worst value of each objective in the first batch, as it was told: the same for all the run, (m,)."""
     first = [c for c in found if c.tell.batch == found[0].tell.batch]
-    return np.asarray(minimised(first, objectives).max(axis=0))
+    return np.asarray(_told(first, objectives).max(axis=0))
 
 
 def hypervolume_curve(found: Sequence[Candidate], objectives: Sequence[str]) -> Matrix:
-    """Hypervolume after each evaluation: (n,)."""
-    values, reference = minimised(found, objectives), reference_point(found, objectives)
+    """Hypervolume after each evaluation, of what was told: (n,). What was measured later changes nothing of it."""
+    values, reference = _told(found, objectives), reference_point(found, objectives)
     kept = np.empty((0, values.shape[1]))
     curve = []
     for row in values:

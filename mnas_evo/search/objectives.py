@@ -1,5 +1,6 @@
 """What a search optimises: quantities of an architecture, which of them are objectives, and the limits on them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from mnas_evo.accuracy.contract import Evaluator
 from mnas_evo.errors import Infeasible, RequestError
-from mnas_evo.latency.predictor import Prediction, Predictor
+from mnas_evo.latency.contract import Prediction, Predictor
 from mnas_evo.search.archive import Value
 from mnas_evo.search.contract import Outcome
 from mnas_evo.space.space import Genes, SearchSpace
@@ -154,7 +155,10 @@ def parse_limits(texts: list[str]) -> dict[str, float]:
         try:
             if name not in QUANTITIES or QUANTITIES[name] in found:
                 raise ValueError(name)
-            found[QUANTITIES[name]] = float(number)
+            value = float(number)
+            if not math.isfinite(value):
+                raise ValueError(number)
+            found[QUANTITIES[name]] = value
         except ValueError:
             known = ", ".join(QUANTITIES)
             raise RequestError(

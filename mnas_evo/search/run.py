@@ -1,16 +1,14 @@
 """A run folder: what was asked (run.json), its archive, and the search that fills it, begun or gone on with."""
 
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from mnas_evo.accuracy.contract import Evaluator
 from mnas_evo.accuracy.spec import parse_accuracy
 from mnas_evo.bundled import is_bundled
 from mnas_evo.errors import Infeasible, RequestError, RunChanged
-from mnas_evo.files import Form, only_process, read_form, write_form
+from mnas_evo.files import Form, only_process, read_form, versions, write_form
 from mnas_evo.latency.predictor import load_predictor, predictor_fingerprint
 from mnas_evo.latency.table import find_table
 from mnas_evo.search.archive import Archive, Measurement
@@ -108,8 +106,7 @@ def search(folder: Path, request: SearchRequest, *, progress: Progress) -> Endin
         objectives=problem.objectives,
         limits=dict(problem.limits),
         pins=pins,
-        versions={name: version(name) for name in ("mnas-evo", "torch", "numpy", "pymoo", "lightgbm")}
-        | {"python": platform.python_version()},
+        versions=versions(),
     )
     with only_process(folder, doing="searching into"):
         _begin(folder, form)
@@ -144,14 +141,15 @@ def _begin(folder: Path, form: RunForm) -> None:
     for name, pin in form.pins.items():
         if found.pins.get(name) != pin:
             raise RunChanged(f"the {name} that {folder} was started with has changed since; give another --run")
-    for name in ("torch", "numpy", "pymoo"):
+    for name in ("torch", "lightning", "numpy", "scikit-learn", "lightgbm", "pymoo"):
         if found.versions.get(name) != form.versions[name]:
             raise RunChanged(
                 f"{folder} was started with {name} {found.versions.get(name)}, now it is {form.versions[name]}; "
                 "a search gone on with would not be the same. Install that version or give another --run"
             )
     # The same table may lie elsewhere now, and the budget may have grown.
-    write_form(path, found.model_copy(update={"table": form.table, "evaluations": form.evaluations}))
+    budget = max(found.evaluations, form.evaluations)
+    write_form(path, found.model_copy(update={"table": form.table, "evaluations": budget}))
 
 
 def _table_name(table: str | None) -> str | None:
@@ -171,7 +169,8 @@ def check_found(archive: Archive, problem: Problem) -> None:
     if candidates(archive):
         return
     tells = archive.tells()
-    nearest = min((tell for tell in tells if tell.kind == "values"), key=lambda tell: tell.violation, default=None)
+    missed_limits = [tell for tell in tells if tell.kind != "failure"]
+    nearest = min(missed_limits, key=lambda tell: tell.violation, default=None)
     if nearest is None:
         message = next(tell.message for tell in tells if tell.kind == "failure")
         raise Infeasible(f"every evaluation failed, the first with: {message}")

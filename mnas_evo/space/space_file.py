@@ -5,22 +5,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from mnas_evo.errors import OtherFormat, SpaceError
+from mnas_evo.files import FORMAT, Part, faults
 from mnas_evo.space.architecture import Activation, Frame, Padding
 from mnas_evo.space.space import BlockChoices, SearchSpace
-
-FORMAT = 1
 
 Positive = Annotated[int, Field(ge=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ChoicesForm(_Strict):
+class ChoicesForm(Part):
     """Options of each kind, for all blocks or for one."""
 
     op: tuple[Annotated[str, Field(pattern=r"^(conv|dconv|mbconv_e[1-9]\d?)$")], ...] = Field(min_length=1)
@@ -40,7 +35,7 @@ class ChoicesForm(_Strict):
         return options
 
 
-class BlockForm(_Strict):
+class BlockForm(Part):
     """One block of the skeleton; `choices` here replaces the file's own."""
 
     channels: Positive
@@ -49,14 +44,14 @@ class BlockForm(_Strict):
     choices: ChoicesForm | None = None
 
 
-class StemForm(_Strict):
+class StemForm(Part):
     """The stem's width and stride."""
 
     channels: Positive
     stride: Annotated[int, Field(ge=1, le=4)]
 
 
-class SpaceForm(_Strict):
+class SpaceForm(Part):
     """A space file, whole."""
 
     format: Literal[1]
@@ -106,10 +101,7 @@ def parse_space(text: str, *, source: str) -> SearchSpace:
     try:
         form = SpaceForm.model_validate(raw)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}" for fault in error.errors()
-        )
-        raise SpaceError(f"{source} is no search space: {faults}") from error
+        raise SpaceError(f"{source} is no search space: {faults(error)}") from error
     height, width, channels = form.input
     frame = Frame(
         height=height,

@@ -1,6 +1,6 @@
 """A trained network in a file: string, classes, normalisation and weights; plain values, read with weights_only."""
 
-import os
+import io
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from mnas_evo.errors import DamagedFile, MnasEvoError, OtherFormat
-from mnas_evo.files import FORMAT
+from mnas_evo.files import FORMAT, write_bytes
 from mnas_evo.models.torch_network import GraphNetwork
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
@@ -29,8 +29,7 @@ class Checkpoint:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
+    content = io.BytesIO()
     torch.save(
         {
             "format": FORMAT,
@@ -41,9 +40,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             "deviation": list(checkpoint.normalisation.deviation),
             "state": checkpoint.module.state_dict(),
         },
-        beside,
+        content,
     )
-    os.replace(beside, path)
+    write_bytes(path, content.getvalue())
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -58,7 +57,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         raw = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise DamagedFile(f"{path} is no checkpoint of mnas-evo: {str(error).splitlines()[0]}") from error
+        raise DamagedFile(f"{path} is no checkpoint of mnas-evo ({type(error).__name__})") from error
     if not isinstance(raw, dict) or "format" not in raw:
         raise DamagedFile(f"{path} is no checkpoint of mnas-evo; give the model.pt that mnas-evo train leaves")
     if raw["format"] != FORMAT:
@@ -70,4 +69,5 @@ def load_checkpoint(path: Path) -> Checkpoint:
         normalisation = Normalisation(tuple(raw["mean"]), tuple(raw["deviation"]))
         return Checkpoint(network, tuple(raw["classes"]), str(raw["data"]), normalisation, module.eval())
     except (KeyError, TypeError, RuntimeError, MnasEvoError) as error:
-        raise DamagedFile(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DamagedFile(f"{path} is damaged: {reason}") from error

@@ -2,6 +2,9 @@
 
 import logging
 import math
+import pickle
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +19,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from mnas_evo.data.datasets import ImageSet
-from mnas_evo.errors import TrainingFailed
+from mnas_evo.errors import DamagedFile, TrainingFailed
 from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
@@ -78,18 +81,47 @@ def train(
 ) -> Trained:
     """Trains a network on (training, validation) images.
 
-    With a folder it keeps `last.ckpt` there and goes on from it; a resumed training ends as an uninterrupted one.
+    With a folder it keeps `last.ckpt` there and goes on from it; a resumed training ends as an uninterrupted one. It
+    runs on the CPU with one thread: more threads round differently, and networks this small are slower with them.
 
     Raises:
         TrainingFailed: the loss left the numbers.
+        DamagedFile: last.ckpt cannot be read.
     """
     last = folder / "last.ckpt" if folder is not None else None
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with _quiet(), _one_thread(), torch.random.fork_rng(devices=[]):
         module = _Classifier(network, data=data, recipe=recipe, seed=seed, epoch_done=epoch_done)
         trainer = _trainer(recipe, folder)
         resume = {"ckpt_path": str(last), "weights_only": True} if last is not None and last.exists() else {}
-        trainer.fit(module, **resume)  # type: ignore[arg-type]
+        _fit(trainer, module, resume)
     return Trained(module.network.cpu().eval(), module.normalisation, tuple(module.epochs))
+
+
+def _fit(trainer: L.Trainer, module: "_Classifier", resume: dict[str, Any]) -> None:
+    """Lightning's fit, with errors of our own, and an interrupt that stays one."""
+    handler = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+    try:
+        trainer.fit(module, **resume)
+    except SystemExit as stop:  # what Lightning makes of Ctrl-C
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from stop
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
+        if resume and module.current_epoch == 0 and not module.epochs:
+            raise DamagedFile(
+                f"{resume['ckpt_path']} cannot be read; delete it to begin this training again"
+            ) from error
+        raise
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Classifier(L.LightningModule):
@@ -199,7 +231,7 @@ class _Classifier(L.LightningModule):
 def _trainer(recipe: Recipe, folder: Path | None) -> L.Trainer:
     keep = [ModelCheckpoint(folder, filename="last", save_top_k=1, enable_version_counter=False)] if folder else []
     return L.Trainer(
-        accelerator="auto",
+        accelerator="cpu",
         devices=1,
         max_epochs=recipe.epochs,
         logger=False,

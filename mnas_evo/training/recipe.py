@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from mnas_evo.errors import OtherFormat, RequestError
-from mnas_evo.files import FORMAT, Form
+from mnas_evo.files import FORMAT, Form, faults
 
 _Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -58,8 +58,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(str(p) for p in fault['loc'])}: {fault['msg']}" for fault in error.errors())
-        raise RequestError(f"recipe {name_or_path} has faults: {faults}") from error
+        raise RequestError(f"recipe {name_or_path} has faults: {faults(error)}") from error
 
 
 def _stock() -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mnas_evo.accuracy.contract import Evaluator
 from mnas_evo.accuracy.proxy import ProxyTraining
@@ -28,6 +29,18 @@ def test_proxy_training_is_an_evaluator_that_repeats_itself_and_travels_to_anoth
     first = source.evaluate(network, seed=1)
     again = pickle.loads(pickle.dumps(source)).evaluate(network, seed=1)
     assert first.top1 == again.top1 and 0 <= first.top1 <= 100 and first.seconds > 0
+
+
+def test_the_number_of_threads_around_it_changes_nothing() -> None:
+    source = parse_accuracy("proxy:digits,epochs=1,recipe=quick", SPACE)
+    network = SPACE.networks(GENES[:1])[0]
+    alone = source.evaluate(network, seed=3).top1
+    torch.set_num_threads(2)
+    try:
+        assert source.evaluate(network, seed=3).top1 == alone
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
 
 
 def test_the_fingerprint_follows_every_hyper_parameter() -> None:
@@ -76,5 +89,5 @@ def test_a_source_that_cannot_be_read_is_an_error_that_says_how_to_write_it(text
 def test_data_that_are_not_there_or_do_not_fit_the_space_are_refused_before_anything_is_trained() -> None:
     with pytest.raises(UnknownData):
         parse_accuracy("proxy:mnist", SPACE)
-    with pytest.raises(RequestError, match="1 channel"):
+    with pytest.raises(RequestError, match="32x32x1 and 10 classes"):
         parse_accuracy("proxy:digits", load_space("paper"))

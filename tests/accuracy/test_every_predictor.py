@@ -10,8 +10,9 @@ from strategies import TINY
 
 from mnas_evo.accuracy.table import read_accuracy_table
 from mnas_evo.errors import SpaceError
+from mnas_evo.latency.contract import Predictor
 from mnas_evo.latency.fitting import fit
-from mnas_evo.latency.predictor import Predictor, load_predictor
+from mnas_evo.latency.predictor import load_predictor
 from mnas_evo.latency.table import write_table
 from mnas_evo.search.objectives import Counted
 

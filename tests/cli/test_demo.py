@@ -1,5 +1,6 @@
 """The demo, killed with SIGKILL in every stage and started again, ends as one that was never killed."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -51,6 +52,16 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
+def evaluated(run: Path) -> list[tuple[int, int, str, float]]:
+    connection = sqlite3.connect(run / "archive.sqlite")
+    rows = connection.execute(
+        "SELECT batch, slot, network, value FROM tells JOIN tell_values USING (batch, slot) WHERE quantity = 'top1' "
+        "ORDER BY batch, slot"
+    ).fetchall()
+    connection.close()
+    return rows
+
+
 @pytest.mark.slow
 def test_a_demo_killed_in_every_stage_ends_with_every_evaluation_once(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
@@ -76,8 +87,13 @@ def test_a_demo_killed_in_every_stage_ends_with_every_evaluation_once(tmp_path: 
         assert word in output
     for path in ("report.html", "training/model.pt", "training/model.onnx"):
         assert (folder / path).stat().st_size > 10_000
-    connection = sqlite3.connect(folder / "run" / "archive.sqlite")
-    rows = connection.execute("SELECT batch, slot, network FROM tells ORDER BY batch, slot").fetchall()
-    connection.close()
-    assert len({network for _, _, network in rows}) == len(rows) == 48
-    assert [(batch, slot) for batch, slot, _ in rows] == [(b, s) for b in range(3) for s in range(16)]
+    rows = evaluated(folder / "run")
+    assert len({network for _, _, network, _ in rows}) == len(rows) == 48
+    assert [(batch, slot) for batch, slot, _, _ in rows] == [(b, s) for b in range(3) for s in range(16)]
+    # The same search on the same table, never killed.
+    asked = json.loads((folder / "run" / "run.json").read_text())
+    search = ["search", "--space", asked["space"], "--table", asked["table"], "--accuracy", asked["accuracy"]]
+    search += ["--population", str(asked["population"]), "--evaluations", str(asked["evaluations"]), "--workers", "2"]
+    done = subprocess.run([SCRIPT, *search, "--run", tmp_path / "whole"], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert evaluated(tmp_path / "whole") == rows

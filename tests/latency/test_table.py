@@ -111,7 +111,7 @@ def test_a_missing_row_is_an_error_that_says_how_to_mend_it(folder: Path) -> Non
         table.row_ms(other)
     said = str(caught.value)
     assert f"known has no row for {row_key(other, device=FACTS)}" in said
-    assert "mnas-evo profile TARGET --table known --missing" in said
+    assert f"mnas-evo profile TARGET --table {folder} --missing" in said
 
 
 def test_missing_rows_are_listed_once_each() -> None:
@@ -302,7 +302,7 @@ def test_every_shipped_table_is_found_by_its_name_and_can_be_read() -> None:
 
 
 def test_an_unknown_table_is_answered_with_how_to_build_one(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"no table at.*nowhere.*mnas-evo profile local --table"):
+    with pytest.raises(RequestError, match=r"no table at.*nowhere.*mnas-evo profile local --space paper --table"):
         find_table(tmp_path / "nowhere")
 
 

@@ -91,7 +91,8 @@ def build_training(folder: Path, network: str, *, epochs: int = 5) -> None:
         Epoch(number=n, train_loss=2 / n, validation_loss=2.2 / n, top1=90.0 - 40 / n) for n in range(1, epochs + 1)
     )
     write_form(
-        folder / "training.json", TrainingForm(network=network, data="digits", recipe=recipe, seed=0, epochs=done)
+        folder / "training.json",
+        TrainingForm(network=network, data="digits", recipe=recipe, seed=0, versions={}, epochs=done),
     )
 
 

@@ -79,7 +79,7 @@ def test_the_summary_says_what_was_found(page: Page, finished_job: Path) -> None
     with Archive(archive_path(finished_job / "run")) as archive:
         measured = len(archive.measurements("latency_ms"))
     for words in (
-        "On fake (fake; none) with fake 1, 1 thread, fp32, batch 1",
+        "On table (fake; none) with fake 1, 1 thread, fp32, batch 1",
         f"The time of a network carries {fit.noise_percent:.2f} % of noise",
         f"({fit.chosen}) is off by {fit.methods[fit.chosen].mape:.2f} % on average",
         f"evaluated {EVALUATIONS} architectures",
@@ -294,7 +294,8 @@ def test_texts_from_files_are_escaped(job: Path) -> None:
         archive.execute("UPDATE tell_values SET source = ?", (HOSTILE,))
         archive.execute("UPDATE tells SET kind = 'failure', message = ? WHERE slot = 3", (HOSTILE,))
         front_network = run_front(job / "run")[0].network
-        archive.execute("UPDATE tells SET network = ? WHERE network = ?", (f"{HOSTILE}/x/y", front_network))
+        for table in ("tells", "measurements"):
+            archive.execute(f"UPDATE {table} SET network = ? WHERE network = ?", (f"{HOSTILE}/x/y", front_network))
         archive.execute("UPDATE tells SET network = ? WHERE batch = 0 AND slot = 0", (HOSTILE,))
     archive.close()
     hostile_job = job.rename(job.with_name(HOSTILE.replace("/", "")))

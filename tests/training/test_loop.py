@@ -1,5 +1,6 @@
 """Training: learns, repeats itself exactly, and goes on after a stop as if there had been none."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,22 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, st
     assert same(trained(folder=tmp_path), trained())
 
 
+def test_a_damaged_resume_file_is_named_and_not_trained_over(tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").write_bytes(b"not what Lightning wrote")
+    with pytest.raises(DamagedFile, match=r"last\.ckpt.*delete it"):
+        trained(folder=tmp_path)
+
+
+def test_an_interrupt_in_the_middle_stays_one(tmp_path: Path) -> None:
+    def interrupt(epoch: Epoch, total: int) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, data=small(), recipe=RECIPE, seed=0, folder=tmp_path, epoch_done=interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_the_callers_random_numbers_go_on_undisturbed() -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
@@ -85,9 +102,10 @@ def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     with pytest.raises(DamagedFile, match="missing"):
         load_checkpoint(path)
-    path.write_bytes(b"not a checkpoint")
-    with pytest.raises(DamagedFile, match="no checkpoint"):
-        load_checkpoint(path)
+    for content in (b"not a checkpoint", b"", b"\x80\x02"):
+        path.write_bytes(content)
+        with pytest.raises(DamagedFile, match="no checkpoint"):
+            load_checkpoint(path)
     torch.save({"format": 2}, path)
     with pytest.raises(OtherFormat):
         load_checkpoint(path)
