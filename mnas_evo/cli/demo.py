@@ -32,7 +32,7 @@ def demo(
     killed at any moment, the same command goes on where it was.
     """
     from mnas_evo.devices.profile import ProfileRequest, profile
-    from mnas_evo.devices.target import open_device, parse_target
+    from mnas_evo.devices.target import opened, parse_target
     from mnas_evo.errors import RequestError
     from mnas_evo.finalists.choose import choose
     from mnas_evo.finalists.evaluation import evaluate
@@ -50,8 +50,7 @@ def demo(
 
     table, run, training = out / "table", out / "run", out / "training"
     space, target = load_space(SPACE), parse_target(TARGET)
-    device = open_device(target)
-    try:
+    with opened(target) as device:
         with stage("profiling") as report:
             request = ProfileRequest(space, networks=NETWORKS)
             measured, _ = profile(table, device, request, target=str(target), minutes=PROFILE_MINUTES, progress=report)
@@ -81,8 +80,6 @@ def demo(
             )
         with stage("evaluating") as report:
             evaluation = evaluate(training, checkpoint, data=DATA, device=device, progress=report)
-    finally:
-        device.close()
     with stage("exporting"):
         exported = export_onnx(checkpoint, training / "model.onnx")
         page = write_report(out, out / "report.html")

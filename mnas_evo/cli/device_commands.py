@@ -39,7 +39,7 @@ def profile(
     from mnas_evo.cli.architectures import read_arch
     from mnas_evo.devices.profile import ProfileRequest
     from mnas_evo.devices.profile import profile as measure
-    from mnas_evo.devices.target import open_device, parse_target
+    from mnas_evo.devices.target import opened, parse_target
     from mnas_evo.space.space_file import load_space
 
     where = parse_target(target)
@@ -47,12 +47,8 @@ def profile(
     task = loaded.frame if loaded else None
     asked = tuple(network for text in arch or () for network in read_arch(text, task=task))
     request = ProfileRequest(loaded, asked, networks=networks, missing=missing, seed=seed)
-    device = open_device(where)
-    try:
-        with stage("profiling") as report:
-            found, campaign = measure(table, device, request, target=str(where), minutes=minutes, progress=report)
-    finally:
-        device.close()
+    with opened(where) as device, stage("profiling") as report:
+        found, campaign = measure(table, device, request, target=str(where), minutes=minutes, progress=report)
     print(f"{found.device.soc}, {found.device.runtime} {found.device.runtime_version}")
     if campaign is None:
         print(f"{table}: nothing is missing")

@@ -113,17 +113,13 @@ def evaluate(
     """Test a trained network: accuracy, precision, recall, F1, calibration, and its latency on a device."""
     from dataclasses import asdict
 
-    from mnas_evo.devices.target import open_device, parse_target
+    from mnas_evo.devices.target import opened, parse_target
     from mnas_evo.finalists.evaluation import evaluate as evaluate_on
     from mnas_evo.training.checkpoint import load_checkpoint
 
     loaded = load_checkpoint(checkpoint)
-    device = open_device(parse_target(on))
-    try:
-        with stage("evaluating") as report:
-            form = evaluate_on(out, loaded, data=data, device=device, progress=report)
-    finally:
-        device.close()
+    with opened(parse_target(on)) as device, stage("evaluating") as report:
+        form = evaluate_on(out, loaded, data=data, device=device, progress=report)
     if json:
         document = form.model_dump(exclude={"format", "metrics"})
         print_json({**document, **asdict(form.metrics)})

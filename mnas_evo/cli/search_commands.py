@@ -121,18 +121,14 @@ def remeasure(
     """
     from dataclasses import asdict
 
-    from mnas_evo.devices.target import open_device, parse_target
+    from mnas_evo.devices.target import opened, parse_target
     from mnas_evo.finalists.choose import choose
     from mnas_evo.finalists.remeasure import remeasure as measure
     from mnas_evo.search.front import candidates, front
     from mnas_evo.search.run import open_run
 
-    device = open_device(parse_target(on))
-    try:
-        with stage("re-measuring") as report:
-            found = measure(run, device, top=top, minutes=minutes, progress=report)
-    finally:
-        device.close()
+    with opened(parse_target(on)) as device, stage("re-measuring") as report:
+        found = measure(run, device, top=top, minutes=minutes, progress=report)
     form, archive = open_run(run)
     with archive:
         best = front(candidates(archive), form.objectives)

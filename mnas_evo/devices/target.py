@@ -1,6 +1,8 @@
 """Targets: how a device is named on the command line, and the driver that reaches it."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -67,3 +69,13 @@ def open_device(target: Target) -> Device:
             target.precision,
         ]
     )
+
+
+@contextmanager
+def opened(target: Target) -> Iterator[Device]:
+    """The driver of a target, let go of at the end."""
+    device = open_device(target)
+    try:
+        yield device
+    finally:
+        device.close()

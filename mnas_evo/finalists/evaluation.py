@@ -6,7 +6,7 @@ from pathlib import Path
 from mnas_evo.data.datasets import test_data
 from mnas_evo.devices.campaign import Campaign, Item, Progress
 from mnas_evo.errors import DeviceError
-from mnas_evo.files import Form, write_csv, write_form
+from mnas_evo.files import Form, versions, write_csv, write_form
 from mnas_evo.latency.runs import Device
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import named_network
@@ -27,6 +27,7 @@ class EvaluationForm(Form):
     latency_ms: float
     latency_spread_percent: float
     device: str
+    versions: dict[str, str]
 
 
 def evaluate(folder: Path, checkpoint: Checkpoint, *, data: str, device: Device, progress: Progress) -> EvaluationForm:
@@ -57,6 +58,7 @@ def evaluate(folder: Path, checkpoint: Checkpoint, *, data: str, device: Device,
         latency_ms=float(outcome.networks.ms[0]),
         latency_spread_percent=float(outcome.networks.spread_percent[0]),
         device=f"{facts.soc}, {facts.runtime} {facts.runtime_version}, {facts.threads} thread(s), {facts.precision}",
+        versions=versions(),
     )
     write_csv(
         folder / "confusion.csv",

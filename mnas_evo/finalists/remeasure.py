@@ -14,7 +14,7 @@ import numpy as np
 
 from mnas_evo.devices.campaign import Campaign, Item, Progress
 from mnas_evo.errors import DeviceError, RequestError
-from mnas_evo.files import Form, fingerprint, write_form
+from mnas_evo.files import Form, fingerprint, versions, write_form
 from mnas_evo.finalists.choose import OBJECTIVES, spread
 from mnas_evo.latency.runs import Device, DeviceFacts
 from mnas_evo.latency.table import Table, find_table, read_table
@@ -66,6 +66,8 @@ class RemeasuredForm(Form):
 
     device: DeviceFacts
     found: Remeasured
+    seed: int
+    versions: dict[str, str]
 
 
 def remeasure(
@@ -115,7 +117,7 @@ def remeasure(
             ]
         )
     found = _judge(chosen, ms, anchors, outcome.networks.noise_percent)
-    write_form(folder / "remeasure.json", RemeasuredForm(device=facts, found=found))
+    write_form(folder / "remeasure.json", RemeasuredForm(device=facts, found=found, seed=seed, versions=versions()))
     return found
 
 

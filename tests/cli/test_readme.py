@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,10 @@ def test_the_readmes_commands_run_with_small_budgets(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     run_all([quick(shlex.split(command)[1:]) for command in COMMANDS if command.split()[1] != "demo"])
     assert (tmp_path / "models" / "first" / "model.onnx").exists()
+    (snippet,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() in tuple("0123456789")
 
 
 @pytest.mark.slow

@@ -273,6 +273,7 @@ def test_the_figures_of_an_evaluation_are_shown(job: Path) -> None:
             latency_ms=4.2,
             latency_spread_percent=1.0,
             device="y",
+            versions={},
             metrics=figures,
         ),
     )
