@@ -47,18 +47,19 @@ class Remeasured:
 
     def in_words(self) -> str:
         """What re-measuring says of the predictions, in sentences."""
-        said = (
-            f"{self.networks} networks of the front measured (noise {self.noise_percent:.2f} %): predictions were "
-            f"off by {self.error_percent:.1f} %, with a bias of {self.bias_percent:+.1f} %; {self.inside_interval} "
-            "lay in their interval."
+        found = f"{self.networks} networks of the front measured (noise {self.noise_percent:.2f} %)"
+        off = f"predictions were off by {self.error_percent:.1f} % with a bias of {self.bias_percent:+.1f} %"
+        return f"{found}: {off}; {self.inside_interval} lay in their interval. {self.drift_in_words()}".rstrip()
+
+    def drift_in_words(self) -> str:
+        """What the table's own networks say of the device since, in a sentence; nothing where there were none."""
+        if math.isnan(self.anchors_error_percent):
+            return ""
+        return (
+            "The table's own networks, measured again beside them, differ from the table by "
+            f"{self.anchors_error_percent:.1f} % with a bias of {self.anchors_bias_percent:+.1f} %: "
+            "so much is the device's."
         )
-        if not math.isnan(self.anchors_error_percent):
-            said += (
-                f" The table's own networks, measured again beside them, differ from the table by "
-                f"{self.anchors_error_percent:.1f} % with a bias of {self.anchors_bias_percent:+.1f} %: so much is the "
-                "device's."
-            )
-        return said
 
 
 class RemeasuredForm(Form):

@@ -125,7 +125,7 @@ def _again_record(run: RunPart | None) -> str:
     path = run.folder / "remeasure.json" if run else None
     if path is None or not path.is_file():
         return ""
-    return f"<p>{text(read_form(path, RemeasuredForm).found.in_words())}</p>"
+    return f"<p>{text(read_form(path, RemeasuredForm).found.drift_in_words())}</p>"
 
 
 def _noise(table: TablePart) -> Section:
