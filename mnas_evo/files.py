@@ -6,6 +6,7 @@ import io
 import json
 import os
 import platform
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -15,7 +16,7 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mnas_evo.errors import DamagedFile, InUse, OtherFormat
+from mnas_evo.errors import DamagedFile, InUse, MnasEvoError, OtherFormat
 
 FORMAT = 1
 
@@ -35,6 +36,7 @@ class Part(BaseModel):
 
 
 FormType = TypeVar("FormType", bound=Form)
+PartType = TypeVar("PartType", bound=Part)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -77,6 +79,25 @@ def read_form(path: Path, form: type[FormType]) -> FormType:
         return form.model_validate(raw)
     except ValidationError as error:
         raise DamagedFile(f"{path} is damaged: {faults(error)}") from error
+
+
+def parse_toml(text: str, form: type[PartType], *, source: str, what: str, error: type[MnasEvoError]) -> PartType:
+    """A TOML text of a form, which names its format number itself; `source` and `what` are named in errors.
+
+    Raises:
+        error: it is no TOML, or does not fit the form; all faults are named.
+        OtherFormat: its format number is another.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise error(f"{source} is no TOML: {fault}") from fault
+    if raw.get("format", FORMAT) != FORMAT:
+        raise OtherFormat(f"{source} has format {raw['format']!r}; this version reads format {FORMAT}")
+    try:
+        return form.model_validate(raw)
+    except ValidationError as fault:
+        raise error(f"{source} is no {what}: {faults(fault)}") from fault
 
 
 def faults(error: ValidationError) -> str:

@@ -12,9 +12,32 @@ from mnas_evo.search.objectives import Problem, Source
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.space import Genes, SearchSpace
-from mnas_evo.space.space_file import load_space
+from mnas_evo.space.space_file import load_space, parse_space
 
 SPACE = load_space("digits")
+# Smaller than a batch: what searchers do when a space runs out.
+SMALLEST = parse_space(
+    """
+format = 1
+name = "tiny"
+input = [8, 8, 1]
+classes = 2
+stem = { channels = 8, stride = 2 }
+head = 8
+[choices]
+op = ["conv", "dconv"]
+kernel = [3]
+se_ratio = [0.0]
+skip = ["identity", "none"]
+filters = [1.0]
+layers = [0, 1]
+[[blocks]]
+channels = 8
+layers = 1
+stride = 2
+""",
+    source="smallest",
+)
 
 
 class ByMacs:

@@ -114,12 +114,17 @@ def remeasure(
             [
                 _measurement(candidate, float(ms[candidate.network]), float(spreads[candidate.network]), identity, name)
                 for candidate in chosen
-                if candidate.network not in written or written[candidate.network].details.get("campaign") != identity
+                if not _is_written(written.get(candidate.network), float(ms[candidate.network]), identity)
             ]
         )
     found = _judge(chosen, ms, anchors, outcome.networks.noise_percent)
     write_form(folder / "remeasure.json", RemeasuredForm(device=facts, found=found, seed=seed, versions=versions()))
     return found
+
+
+def _is_written(newest: Measurement | None, ms: float, identity: str) -> bool:
+    """Whether the archive's newest measurement is this one: more minutes spent on a campaign give a new one."""
+    return newest is not None and newest.details.get("campaign") == identity and newest.value == ms
 
 
 def _predicted_front(found: Sequence[Candidate]) -> list[Candidate]:

@@ -1,14 +1,13 @@
 """The TOML form of a search space; all faults of a file are reported together."""
 
-import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from mnas_evo.errors import OtherFormat, SpaceError
-from mnas_evo.files import FORMAT, Part, faults
+from mnas_evo.errors import SpaceError
+from mnas_evo.files import Part, parse_toml
 from mnas_evo.space.architecture import Activation, Frame, Padding
 from mnas_evo.space.space import BlockChoices, SearchSpace
 
@@ -92,16 +91,7 @@ def load_space(name_or_path: str) -> SearchSpace:
 
 def parse_space(text: str, *, source: str) -> SearchSpace:
     """A space from TOML text; `source` is named in errors."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SpaceError(f"{source} is no TOML: {error}") from error
-    if raw.get("format", FORMAT) != FORMAT:
-        raise OtherFormat(f"{source} has format {raw['format']}; this version reads format {FORMAT}")
-    try:
-        form = SpaceForm.model_validate(raw)
-    except ValidationError as error:
-        raise SpaceError(f"{source} is no search space: {faults(error)}") from error
+    form = parse_toml(text, SpaceForm, source=source, what="search space", error=SpaceError)
     height, width, channels = form.input
     frame = Frame(
         height=height,

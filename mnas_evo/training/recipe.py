@@ -1,24 +1,24 @@
 """Recipes: every hyper-parameter of a training, in a TOML file."""
 
-import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from mnas_evo.errors import OtherFormat, RequestError
-from mnas_evo.files import FORMAT, Form, faults
+from mnas_evo.errors import RequestError
+from mnas_evo.files import Part, parse_toml
 
 _Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Recipe(Form):
+class Recipe(Part):
     """How a network is trained. Learning rate rises linearly over `warmup_epochs`, then falls along a cosine to 0.
 
     `norm_momentum` is torch's. Images are moved by up to `shift_pixels` each way and mirrored where `flip` says so.
     """
 
+    format: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     optimizer: Literal["adamw", "sgd", "rmsprop"]
     learning_rate: Annotated[float, Field(gt=0)]
@@ -50,15 +50,10 @@ def load_recipe(name_or_path: str) -> Recipe:
     if not path.is_file():
         raise RequestError(f"no recipe {name_or_path!r}; known are {', '.join(recipe_names())}, or give a TOML file")
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RequestError(f"recipe {name_or_path} is no TOML: {error}") from error
-    if raw.get("format") != FORMAT:
-        raise OtherFormat(f"recipe {name_or_path} has format {raw.get('format')!r}; this version reads format {FORMAT}")
-    try:
-        return Recipe.model_validate(raw)
-    except ValidationError as error:
-        raise RequestError(f"recipe {name_or_path} has faults: {faults(error)}") from error
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RequestError(f"recipe {name_or_path} is no text file") from error
+    return parse_toml(text, Recipe, source=f"recipe {name_or_path}", what="recipe", error=RequestError)
 
 
 def _stock() -> Path:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from searching import SPACE, ByParams, problem
+from searching import SMALLEST, SPACE, ByParams, problem
 
-from mnas_evo.errors import Infeasible, RunChanged
+from mnas_evo.errors import Infeasible, MnasEvoError, RunChanged
 from mnas_evo.search.archive import Archive, Measurement, Tell
 from mnas_evo.search.drive import drive, network_seed
 from mnas_evo.search.front import candidates, front
@@ -16,7 +16,6 @@ from mnas_evo.search.nsga2 import Nsga2
 from mnas_evo.search.objectives import Problem
 from mnas_evo.search.random_search import RandomSearch
 from mnas_evo.search.run import check_found
-from mnas_evo.space.space_file import parse_space
 
 
 class Killed(BaseException):
@@ -116,9 +115,7 @@ def test_an_impossible_limit_names_the_nearest_feasible_value() -> None:
 
 
 def test_a_space_smaller_than_the_budget_ends_and_says_so(tmp_path: Path) -> None:
-    from test_searchers import TINY
-
-    space = parse_space(TINY, source="tiny")
+    space = SMALLEST
     target = problem(space=space)
     with Archive(tmp_path / "a", create=True) as archive:
         searcher = RandomSearch(space, seed=0)
@@ -152,3 +149,17 @@ def test_a_search_in_which_everything_fails_or_misses_says_so(tmp_path: Path) ->
         searched(tmp_path / name, target, evaluations=8)
         with Archive(tmp_path / name) as archive, pytest.raises(Infeasible, match=words):
             check_found(archive, target)
+
+
+def test_what_is_not_the_networks_fault_stops_the_search_and_is_no_result_of_it(tmp_path: Path) -> None:
+    class NoMemory(ByParams):
+        def evaluate(self, network, *, seed):  # type: ignore[no-untyped-def]
+            if seed % 4 == 0:
+                raise RuntimeError("cannot allocate memory")
+            return super().evaluate(network, seed=seed)
+
+    with pytest.raises(MnasEvoError, match=r"cannot allocate memory.*kept"):
+        searched(tmp_path / "a", Problem(**{**vars(problem()), "dear": NoMemory()}))
+    with Archive(tmp_path / "a") as archive:
+        assert all(tell.kind == "values" for tell in archive.tells())
+    assert searched(tmp_path / "a", problem()) == searched(tmp_path / "b", problem())

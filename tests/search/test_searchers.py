@@ -4,37 +4,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from searching import SPACE, problem
+from searching import SMALLEST, SPACE, problem
 
 from mnas_evo.search.contract import Outcome, Searcher
 from mnas_evo.search.nsga2 import Nsga2
 from mnas_evo.search.random_search import RandomSearch
 from mnas_evo.space.space import Genes, SearchSpace
-from mnas_evo.space.space_file import parse_space
 
 SEARCHERS: dict[str, Callable[[SearchSpace, int], Searcher]] = {
     "nsga2": lambda space, seed: Nsga2(space, objectives=2, seed=seed, population=12),
     "random": lambda space, seed: RandomSearch(space, seed=seed, batch=12),
 }
-TINY = """
-format = 1
-name = "tiny"
-input = [8, 8, 1]
-classes = 2
-stem = { channels = 8, stride = 2 }
-head = 8
-[choices]
-op = ["conv", "dconv"]
-kernel = [3]
-se_ratio = [0.0]
-skip = ["identity", "none"]
-filters = [1.0]
-layers = [0, 1]
-[[blocks]]
-channels = 8
-layers = 1
-stride = 2
-"""
 
 
 def outcomes(genes: Genes) -> list[Outcome]:
@@ -77,7 +57,7 @@ def test_it_asks_for_integer_genomes_in_canonical_form_and_none_twice(name: str)
 
 @pytest.mark.parametrize("name", SEARCHERS)
 def test_a_space_smaller_than_its_batch_is_asked_whole_and_then_nothing(name: str) -> None:
-    space = parse_space(TINY, source="tiny")
+    space = SMALLEST
     searcher = SEARCHERS[name](space, 0)
     asked: list[Genes] = []
     for _ in range(20):
