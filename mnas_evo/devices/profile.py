@@ -29,6 +29,7 @@ from mnas_evo.space.graph import Graph, Layer
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import LANDMARKS, named_network
 from mnas_evo.space.notation import format_network
+from mnas_evo.space.sampling import spread_evenly
 from mnas_evo.space.space import SearchSpace, distinct_rows
 
 REFERENCE = "mobilenet-v2"
@@ -168,10 +169,7 @@ def _spread(request: ProfileRequest, rows: dict[str, Measured], facts: DeviceFac
         lambda layer: np.array([found.ms if (found := rows.get(row_key(layer, device=facts))) else 0.0])
     )
     ms = space.sum_over(genes, sums)[:, 0]
-    order = np.argsort(ms, kind="stable")
-    wanted = np.linspace(float(np.quantile(ms, 0.01)), float(np.quantile(ms, 0.99)), request.networks)
-    picked = np.unique(np.searchsorted(ms[order], wanted).clip(0, len(order) - 1))
-    return space.networks(genes[order[picked]])
+    return space.networks(genes[spread_evenly(ms, request.networks)])
 
 
 def _row_item(layer: Layer, facts: DeviceFacts) -> Item:

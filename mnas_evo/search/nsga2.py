@@ -37,7 +37,7 @@ class Nsga2:
         self._algorithm = NSGA2(
             pop_size=population,
             sampling=_Uniform(space),
-            crossover=_ByBlocks(len(space.sizes) // len(space.blocks)),
+            crossover=_ByBlocks(space),
             mutation=_OtherOption(space),
             repair=_Canonical(space),
             eliminate_duplicates=self._unseen,
@@ -87,13 +87,13 @@ class _Uniform(Sampling):  # type: ignore[misc]
 class _ByBlocks(Crossover):  # type: ignore[misc]
     """Two children of two parents: each block of genes from one or the other, half of them gene by gene."""
 
-    def __init__(self, block: int) -> None:
+    def __init__(self, space: SearchSpace) -> None:
         super().__init__(n_parents=2, n_offsprings=2)
-        self._block = block
+        _, self._groups = np.unique(space.gene_blocks, return_inverse=True)
 
     def _do(self, problem: Problem, X: Genes, *args: Any, random_state: np.random.Generator, **kwargs: Any) -> Genes:
         _, matings, genes = X.shape
-        by_block = np.repeat(random_state.random((matings, genes // self._block)) < 0.5, self._block, axis=1)
+        by_block = (random_state.random((matings, self._groups.max() + 1)) < 0.5)[:, self._groups]
         by_gene = random_state.random((matings, genes)) < 0.5
         swap = np.where(random_state.random((matings, 1)) < 0.5, by_block, by_gene)
         return np.stack([np.where(swap, X[1], X[0]), np.where(swap, X[0], X[1])])

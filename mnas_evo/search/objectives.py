@@ -99,33 +99,22 @@ class Problem:
         values = price(genes)
         best, least = genes[int(values.argmin())], float(values.min())
         for _ in range(_DESCENTS):
-            near = self._one_gene_changed(best)
-            values = price(near)
-            if values.min() >= least:
+            near = self.space.neighbours(best)
+            if len(near) == 0 or (values := price(near)).min() >= least:
                 break
             best, least = near[int(values.argmin())], float(values.min())
         return least
-
-    def _one_gene_changed(self, genes: Genes) -> Genes:
-        near = []
-        for i, size in enumerate(self.space.sizes):
-            for option in range(size):
-                changed = genes.copy()
-                changed[i] = option
-                near.append(changed)
-        return self.space.canonical(np.array(near))
 
 
 class Counted:
     """Parameters or multiply-adds of genomes: exact, so the interval is the value."""
 
     def __init__(self, space: SearchSpace, quantity: str) -> None:
-        self._space = space
-        self._sums = space.gene_sums(lambda layer: np.array([getattr(layer, quantity)], dtype=np.float64))
+        self._count = {"macs": space.macs, "params": space.params}[quantity]
 
     def predict(self, genes: Genes) -> Prediction:
         """Counts of genomes (n, g)."""
-        count = self._space.sum_over(genes, self._sums)[:, 0]
+        count = self._count(genes).astype(np.float64)
         return Prediction(count, count, count)
 
 

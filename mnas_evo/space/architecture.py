@@ -140,6 +140,25 @@ class Network:
         if first != self.frame.stem_channels:
             raise SpaceError(f"the first block takes {first} channels, the stem gives {self.frame.stem_channels}")
 
+    def scaled(self, width: float) -> "Network":
+        """Stem and blocks `width` times as wide, rounded as MnasNet's code rounds; head and classes stay as they are.
+
+        A multiplier of .35 to 1.4 is what the paper calls depth multiplier (Tan et al. 2019, section 5.2). MobileNetV2's
+        own code also widens the head above 1 (Sandler et al. 2018).
+
+        Raises:
+            SpaceError: a width that is not positive, or beyond what the notation can write.
+        """
+        if not 0 < width < float("inf"):
+            raise SpaceError(f"a width multiplier is positive, not {width}")
+        frame = replace(self.frame, stem_channels=round_channels(width * self.frame.stem_channels))
+        channels, blocks = frame.stem_channels, []
+        for block in self.architecture.blocks:
+            out_channels = round_channels(width * block.out_channels)
+            blocks.append(replace(block, in_channels=channels, out_channels=out_channels))
+            channels = out_channels
+        return Network(Architecture(tuple(blocks)), frame)
+
     def with_task(self, *, height: int, width: int, channels: int, classes: int) -> "Network":
         """The same layers for another input and another number of classes."""
         return replace(self, frame=replace(self.frame, height=height, width=width, channels=channels, classes=classes))

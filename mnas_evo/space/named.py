@@ -6,8 +6,21 @@ from mnas_evo.errors import NotationError
 from mnas_evo.space.architecture import Frame, Network
 from mnas_evo.space.notation import parse_network
 
+
+
+def _repeated(expansion: int, kernel: int) -> str:
+    """MnasNet-A1's widths and depths with one kind of layer throughout (Tan et al. 2019, table 6).
+
+    The paper does not say whether its variants squeeze and excite, nor what becomes of A1's separable first block;
+    here they do not, and all seven blocks are of the one kind.
+    """
+    skeleton = ((1, 1, 16), (2, 2, 24), (3, 2, 40), (4, 2, 80), (2, 1, 112), (3, 2, 160), (1, 1, 320))
+    blocks = [f"r{layers}_k{kernel}_s{stride}{stride}_e{expansion}_o{out}" for layers, stride, out in skeleton]
+    return "/".join(["stem32", *blocks, "head1280"])
+
+
 # MnasNet's block strings: tensorflow/tpu, models/official/mnasnet/mnasnet_models.py (Apache-2.0).
-# MobileNetV2: Sandler et al. 2018, table 2.
+# MobileNetV2: Sandler et al. 2018, table 2. EfficientNet-Lite0: tensorflow/tpu, models/official/efficientnet/lite.
 NAMED = {
     "mnasnet-a1": "stem32/r1_k3_s11_e1_i32_o16_noskip/r2_k3_s22_e6_i16_o24/r3_k5_s22_e3_i24_o40_se0.25"
     "/r4_k3_s22_e6_i40_o80/r2_k3_s11_e6_i80_o112_se0.25/r3_k5_s22_e6_i112_o160_se0.25/r1_k3_s11_e6_i160_o320/head1280",
@@ -17,6 +30,9 @@ NAMED = {
     "/r3_k3_s11_e6_i32_o32_se0.25/r3_k5_s22_e6_i32_o88_se0.25/r1_k3_s11_e6_i88_o144/head1280",
     "mobilenet-v2": "stem32_relu6/r1_k3_s11_e1_i32_o16/r2_k3_s22_e6_i16_o24/r3_k3_s22_e6_i24_o32/r4_k3_s22_e6_i32_o64"
     "/r3_k3_s11_e6_i64_o96/r3_k3_s22_e6_i96_o160/r1_k3_s11_e6_i160_o320/head1280",
+    "efficientnet-lite0": "stem32_relu6_same/r1_k3_s11_e1_i32_o16/r2_k3_s22_e6_i16_o24/r2_k5_s22_e6_i24_o40"
+    "/r3_k3_s22_e6_i40_o80/r3_k5_s11_e6_i80_o112/r4_k5_s22_e6_i112_o192/r1_k3_s11_e6_i192_o320/head1280",
+    **{f"a1-mbconv{e}-k{k}": _repeated(e, k) for e in (3, 6) for k in (3, 5)},
 }
 
 # Measured in every campaign and drawn beside every front.

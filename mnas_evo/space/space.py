@@ -1,74 +1,32 @@
 """A search space: choices a block on a fixed skeleton; integer genes <-> architectures; sums over genes, vectorised.
 
-A genome is six genes a block, in the order of `GENES`; a block's six genes as one mixed-radix number are its choice.
-All that depends on a block depends on its choice and on the channels that come in, so every table here has the shape
-(input option, choice), and a sum over an architecture is one look-up a block.
+A genome is six genes a block, in the order of `GENES`, after one gene for each kind of choice that all blocks share. A
+block's six genes as one mixed-radix number are its choice. All that depends on a block depends on its choice and on
+the channels that come in, so every table here has the shape (input option, choice), and a sum over an architecture is
+one look-up a block.
+
+Where blocks share kinds of choices, an architecture can be built only from choices that agree in them: a `sharing` is
+one combination of the shared options, and a space that shares nothing has one.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnas_evo.errors import SpaceError
-from mnas_evo.space.architecture import Architecture, Block, Frame, Network, Skip, round_channels
+from mnas_evo.space.architecture import Architecture, Block, Frame, Network
+from mnas_evo.space.choices import GENES, BlockChoices
 from mnas_evo.space.graph import Layer
 from mnas_evo.space.lowering import block_layers, head_layers, stem_layer
 from mnas_evo.space.notation import format_network
 
-GENES = ("op", "kernel", "se_ratio", "skip", "filters", "layers")
-
 Genes = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class BlockChoices:
-    """What one block of a space may be. `filters` multiply `channels`, `layer_changes` are added to `layers`."""
-
-    channels: int
-    layers: int
-    stride: int
-    ops: tuple[str, ...]
-    kernels: tuple[int, ...]
-    se_ratios: tuple[float, ...]
-    skips: tuple[Skip, ...]
-    filters: tuple[float, ...]
-    layer_changes: tuple[int, ...]
-
-    @property
-    def options(self) -> tuple[tuple[Any, ...], ...]:
-        """Options of each gene, in the order of GENES."""
-        return (self.ops, self.kernels, self.se_ratios, self.skips, self.filters, self.layer_changes)
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Number of options of each gene."""
-        return tuple(len(options) for options in self.options)
-
-    def blocks(self, in_channels: int) -> list[Block]:
-        """The block of every choice, in order, for these input channels."""
-        return [self._block(in_channels, *values) for values in product(*self.options)]
-
-    def _block(
-        self, in_channels: int, op: str, kernel: int, se_ratio: float, skip: Skip, filters: float, change: int
-    ) -> Block:
-        expansion = 1 if op in ("conv", "dconv") else int(op.removeprefix("mbconv_e"))
-        return Block(
-            op="conv" if op == "conv" else "mbconv",
-            kernel=kernel,
-            expansion=expansion,
-            se_ratio=se_ratio,
-            skip=skip,
-            in_channels=in_channels,
-            out_channels=round_channels(filters * self.channels),
-            stride=self.stride,
-            layers=max(1, self.layers + change),
-        )
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +40,41 @@ class GeneSums:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Choices a block plus the fixed skeleton: stem, block strides, head, input and classes."""
+    """Choices a block plus the fixed skeleton: stem, block strides, head, input and classes.
+
+    `shared` names kinds of choices (of GENES) that all blocks take alike; their options are the same in every block.
+    """
 
     name: str
     frame: Frame
     blocks: tuple[BlockChoices, ...]
+    shared: tuple[str, ...] = ()
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """Number of options of every gene, shape (g,)."""
-        return np.array([size for block in self.blocks for size in block.sizes], dtype=np.int64)
+        sizes = np.zeros(self._columns.max() + 1, dtype=np.int64)
+        for columns, block in zip(self._columns, self.blocks, strict=True):
+            sizes[columns] = block.sizes
+        return sizes
+
+    @cached_property
+    def gene_blocks(self) -> Indices:
+        """Number of the block each gene belongs to, from 1, shape (g,); 0 for the genes that all blocks share."""
+        found = np.zeros(len(self.sizes), dtype=np.int64)
+        for b, columns in enumerate(self._columns, start=1):
+            found[[column for column in columns if column >= len(self.shared)]] = b
+        return found
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of everything that defines the space but its name."""
-        return hashlib.sha256(repr((self.frame, self.blocks)).encode()).hexdigest()
+        return hashlib.sha256(repr((self.frame, self.blocks, *self.shared)).encode()).hexdigest()
 
     # Genes and architectures
 
     def sample(self, n: int, *, rng: np.random.Generator) -> Genes:
-        """Genomes drawn uniformly, in canonical form: shape (n, g)."""
+        """Genomes drawn uniformly, each option of each gene alike, in canonical form: shape (n, g)."""
         return self.canonical(rng.integers(0, self.sizes, size=(n, len(self.sizes)), dtype=np.int64))
 
     def canonical(self, genes: Genes) -> Genes:
@@ -111,20 +84,46 @@ class SearchSpace:
             SpaceError: a gene outside its options.
         """
         choices = self._choices(genes)
-        rows = np.zeros(len(choices), dtype=np.int64)
-        out = np.empty_like(genes)
-        for b, block in enumerate(self.blocks):
-            first = self._first_choice[b][rows, choices[:, b]]
-            out[:, self._genes_of(b)] = np.stack(np.unravel_index(first, block.sizes), axis=1)
-            rows = self._next_input[b][first]
-        return out
+        rows, _ = self._rows(choices)
+        found = np.empty_like(choices)
+        left = np.arange(len(choices))
+        for sharing in range(self._sharings):
+            first = np.stack(
+                [table[sharing][rows[left, b], choices[left, b]] for b, table in enumerate(self._first_choice)], axis=1
+            )
+            done = (first >= 0).all(axis=1)
+            found[left[done]] = first[done]
+            left = left[~done]
+        return self._genes(found)
 
-    def decode(self, genes: Genes) -> Architecture:
-        """The architecture of one genome, shape (g,)."""
+    def neighbours(self, genome: Genes) -> Genes:
+        """Every other architecture that one choice changed in a canonical genome (g,) leads to: shape (n, g)."""
+        near = np.repeat(genome[None], (self.sizes - 1).sum(), axis=0)
+        where = np.repeat(np.arange(len(self.sizes)), self.sizes - 1)
+        step = np.concatenate([np.arange(1, size) for size in self.sizes])
+        near[np.arange(len(near)), where] = (near[np.arange(len(near)), where] + step) % self.sizes[where]
+        near = self.canonical(np.concatenate([genome[None], near]))
+        return near[list(distinct_rows(near))[1:]]
+
+    def decode(self, genome: Genes) -> Architecture:
+        """The architecture of one genome, shape (g,).
+
+        Raises:
+            SpaceError: a gene outside its options.
+        """
+        if genome.shape != self.sizes.shape or not np.issubdtype(genome.dtype, np.integer):
+            self._choices(genome[None])  # says what is wrong
+        options: list[int] = genome.tolist()
         row, blocks = 0, []
-        for b, choice in enumerate(self._choices(genes[None])[0]):
-            blocks.append(self._variants[b][row][choice])
-            row = int(self._next_input[b][choice])
+        for b, (columns, sizes) in enumerate(self._radices):
+            choice = 0
+            for column, size in zip(columns, sizes, strict=True):
+                if not 0 <= options[column] < size:
+                    raise SpaceError(f"a gene lies outside the options of space {self.name}")
+                choice = choice * size + options[column]
+            block = self._variants[b][row][choice]
+            blocks.append(block)
+            row = self._row_of[b][block.out_channels]
         return Architecture(tuple(blocks))
 
     def encode(self, architecture: Architecture) -> Genes:
@@ -136,14 +135,20 @@ class SearchSpace:
         if len(architecture.blocks) != len(self.blocks):
             count = len(architecture.blocks)
             raise SpaceError(f"space {self.name} has {len(self.blocks)} blocks, the architecture {count}")
-        row, genes = 0, []
+        row, found = 0, []
         for b, block in enumerate(architecture.blocks):
-            choice = self._choice_of[b][row].get(block)
-            if choice is None:
+            found.append([known.get(block, -1) for known in self._choice_of[b][row]])
+            if max(found[-1]) < 0:
                 raise SpaceError(f"block {b + 1} of the architecture is no choice of space {self.name}")
-            genes.append(np.stack(np.unravel_index(choice, self.blocks[b].sizes)))
-            row = int(self._next_input[b][choice])
-        return np.concatenate(genes).astype(np.int64)
+            row = self._row_of[b][block.out_channels]
+        by_sharing = np.array(found).T
+        fits = (by_sharing >= 0).all(axis=1)
+        if not fits.any():
+            raise SpaceError(
+                f"all blocks of space {self.name} have the same {', '.join(self.shared)}, the architecture's have not"
+            )
+        genome: Genes = self._genes(by_sharing[fits][:1])[0]
+        return genome
 
     def contains(self, network: Network) -> bool:
         """Whether a network is one of this space's, frame included."""
@@ -176,99 +181,143 @@ class SearchSpace:
 
     @property
     def architectures(self) -> int:
-        """Number of distinct architectures, counted block by block over the channels between them."""
-        ways = {0: 1}
-        for b in range(len(self.blocks)):
-            after: dict[int, int] = {}
-            for row, count in ways.items():
-                distinct = np.unique(self._first_choice[b][row])
-                for out in self._next_input[b][distinct]:
-                    after[int(out)] = after.get(int(out), 0) + count
-            ways = after
-        return sum(ways.values())
+        """Number of distinct architectures, counted block by block over the channels between them.
+
+        Each is counted at the first sharing that can build it: on the way, the earlier ones that could are kept.
+        """
+        total = 0
+        for sharing in range(self._sharings):
+            ways = Counter({(0, frozenset(range(sharing))): 1})
+            for b in range(len(self.blocks)):
+                after: Counter[tuple[int, frozenset[int]]] = Counter()
+                for (row, earlier), count in ways.items():
+                    known = self._choice_of[b][row]
+                    for block in known[sharing]:
+                        able = frozenset(one for one in earlier if block in known[one])
+                        after[self._row_of[b][block.out_channels], able] += count
+                ways = after
+            total += sum(count for (_, able), count in ways.items() if not able)
+        return total
 
     # Layers and sums
 
     def layers(self) -> list[Layer]:
         """Every layer that an architecture of this space can contain, once each: what a table must cover."""
-        found: dict[Layer, None] = {stem_layer(self.frame): None}
-        for b in range(len(self.blocks)):
-            for variants in self._variants[b]:
-                for block in dict.fromkeys(variants):
-                    found.update(dict.fromkeys(self._layers_of(b, block)))
-        for channels in self._inputs[-1]:
-            found.update(dict.fromkeys(self._head_of(channels)))
-        return list(found)
+        return list(self._layers)
+
+    def layer_indices(self, genes: Genes) -> Indices:
+        """Indices into `layers()` of each architecture's layers, in their order, shape (n, most layers).
+
+        A block of fewer layers than it can have ends in -1.
+        """
+        rows, last = self._rows(choices := self._choices(genes))
+        stem = np.zeros((len(choices), 1), dtype=np.int64)  # the stem stands first in `layers()`
+        blocks = [table[rows[:, b], choices[:, b]] for b, table in enumerate(self._block_layers)]
+        return np.concatenate([stem, *blocks, self._head_layers[last]], axis=1)
 
     def gene_sums(self, vector: Callable[[Layer], NDArray[np.float64]]) -> GeneSums:
         """Look-up tables of a per-layer vector of k numbers, to be summed over architectures by `sum_over`."""
-        known: dict[Layer, NDArray[np.float64]] = {}
-
-        def total(layers: Sequence[Layer]) -> NDArray[np.float64]:
-            for layer in layers:
-                if layer not in known:
-                    known[layer] = vector(layer)
-            return np.sum([known[layer] for layer in layers], axis=0) if layers else np.zeros_like(fixed)
-
-        fixed = vector(stem_layer(self.frame))
-        tables = []
-        for b, block_choices in enumerate(self.blocks):
-            totals: dict[Block, NDArray[np.float64]] = {}
-            table = np.empty((len(self._inputs[b]), int(np.prod(block_choices.sizes)), len(fixed)))
-            for row, variants in enumerate(self._variants[b]):
-                for choice, block in enumerate(variants):
-                    if block not in totals:
-                        totals[block] = total(self._layers_of(b, block))
-                    table[row, choice] = totals[block]
-            tables.append(table)
-        heads = np.array([total(self._head_of(channels)) for channels in self._inputs[-1]])
-        return GeneSums(fixed, tuple(tables), heads)
+        vectors = np.array([vector(layer) for layer in self._layers], dtype=np.float64)
+        vectors = np.concatenate([vectors, np.zeros_like(vectors[:1])])  # no layer is index -1, and counts nothing
+        blocks = tuple(vectors[table].sum(axis=2) for table in self._block_layers)
+        return GeneSums(vectors[0], blocks, vectors[self._head_layers].sum(axis=1))
 
     def sum_over(self, genes: Genes, sums: GeneSums) -> NDArray[np.float64]:
         """Sums of the vector over each architecture's layers: shape (n, k), without building an object."""
-        choices = self._choices(genes)
-        rows = np.zeros(len(choices), dtype=np.int64)
-        out = np.broadcast_to(sums.fixed, (len(choices), len(sums.fixed))).copy()
-        for b in range(len(self.blocks)):
-            out += sums.blocks[b][rows, choices[:, b]]
-            rows = self._next_input[b][choices[:, b]]
-        return out + sums.heads[rows]
+        rows, last = self._rows(choices := self._choices(genes))
+        out = sums.fixed + sums.heads[last]
+        for b, table in enumerate(sums.blocks):
+            out += table[rows[:, b], choices[:, b]]
+        return out
 
-    # Tables behind the above: _inputs[b] are the channels that may come into block b, the head's last.
+    def macs(self, genes: Genes) -> Indices:
+        """Multiply-adds of genomes (n, g), for one image: shape (n,)."""
+        return self.sum_over(genes, self._counts)[:, 0].astype(np.int64)
+
+    def params(self, genes: Genes) -> Indices:
+        """Trainable parameters of genomes (n, g): shape (n,)."""
+        return self.sum_over(genes, self._counts)[:, 1].astype(np.int64)
+
+    @cached_property
+    def _counts(self) -> GeneSums:
+        return self.gene_sums(lambda layer: np.array([layer.macs, layer.params], dtype=np.float64))
+
+    # Tables behind the above. Rows are positions in _inputs[b]: the channels that may come into block b, the head last.
+
+    @cached_property
+    def _columns(self) -> Indices:
+        """Where in a genome each block's genes stand, (blocks, 6); the shared ones stand first."""
+        own = iter(range(len(self.shared), len(self.shared) + len(GENES) * len(self.blocks)))
+        return np.array(
+            [
+                [self.shared.index(kind) if kind in self.shared else next(own) for kind in GENES]
+                for _ in range(len(self.blocks))
+            ]
+        )
+
+    @cached_property
+    def _radices(self) -> list[tuple[list[int], tuple[int, ...]]]:
+        return [(columns.tolist(), block.sizes) for columns, block in zip(self._columns, self.blocks, strict=True)]
+
+    @cached_property
+    def _sharings(self) -> int:
+        return int(np.prod(self.sizes[: len(self.shared)]))
 
     @cached_property
     def _inputs(self) -> list[list[int]]:
-        inputs = [[self.frame.stem_channels]]
-        for block in self.blocks:
-            inputs.append(sorted({round_channels(filters * block.channels) for filters in block.filters}))
-        return inputs
+        return [[self.frame.stem_channels], *(block.widths for block in self.blocks)]
+
+    @cached_property
+    def _row_of(self) -> list[dict[int, int]]:
+        """Output channels of each block -> the row of what follows."""
+        return [{channels: row for row, channels in enumerate(inputs)} for inputs in self._inputs[1:]]
 
     @cached_property
     def _variants(self) -> list[list[list[Block]]]:
+        """The block of every choice: [block][row][choice]."""
         return [
             [block.blocks(channels) for channels in inputs]
             for block, inputs in zip(self.blocks, self._inputs, strict=False)
         ]
 
     @cached_property
-    def _choice_of(self) -> list[list[dict[Block, int]]]:
+    def _choice_of(self) -> list[list[list[dict[Block, int]]]]:
+        """The first choice of every block: [block][row][sharing][Block]."""
+        found = []
+        for block, rows in zip(self.blocks, self._variants, strict=True):
+            options = np.unravel_index(np.arange(np.prod(block.sizes)), block.sizes)
+            shared = [GENES.index(kind) for kind in self.shared]
+            sharings = np.zeros(len(options[0]), dtype=np.int64)
+            for kind in shared:
+                sharings = sharings * block.sizes[kind] + options[kind]
+            known: list[list[dict[Block, int]]] = [[{} for _ in range(self._sharings)] for _ in rows]
+            for by_sharing, variants in zip(known, rows, strict=True):
+                for choice, (variant, sharing) in enumerate(zip(variants, sharings.tolist(), strict=True)):
+                    by_sharing[sharing].setdefault(variant, choice)
+            found.append(known)
+        return found
+
+    @cached_property
+    def _first_choice(self) -> list[Indices]:
+        """The first choice that gives the same block, -1 where a sharing has none; (sharings, rows, choices)."""
         return [
-            [{block: choice for choice, block in reversed(list(enumerate(variants)))} for variants in rows]
-            for rows in self._variants
+            np.array(
+                [
+                    [
+                        [known[sharing].get(block, -1) for block in variants]
+                        for variants, known in zip(*pair, strict=True)
+                    ]
+                    for sharing in range(self._sharings)
+                ]
+            )
+            for pair in zip(self._variants, self._choice_of, strict=True)
         ]
 
     @cached_property
-    def _first_choice(self) -> list[NDArray[np.int64]]:
+    def _next_row(self) -> list[Indices]:
         return [
-            np.array([[known[block] for block in variants] for variants, known in zip(rows, choices, strict=True)])
-            for rows, choices in zip(self._variants, self._choice_of, strict=True)
-        ]
-
-    @cached_property
-    def _next_input(self) -> list[NDArray[np.int64]]:
-        return [
-            np.array([self._inputs[b + 1].index(block.out_channels) for block in rows[0]])
-            for b, rows in enumerate(self._variants)
+            np.array([row_of[block.out_channels] for block in rows[0]])
+            for rows, row_of in zip(self._variants, self._row_of, strict=True)
         ]
 
     @cached_property
@@ -281,6 +330,45 @@ class SearchSpace:
             sizes.append((height, width))
         return sizes
 
+    @cached_property
+    def _layers(self) -> dict[Layer, int]:
+        """Every layer with its index. What comes in and what a block is may hang together through a sharing."""
+        found: dict[Layer, None] = {stem_layer(self.frame): None}
+        heads: set[int] = set()
+        for sharing in range(self._sharings):
+            rows = {0}
+            for b in range(len(self.blocks)):
+                blocks = [block for row in sorted(rows) for block in self._choice_of[b][row][sharing]]
+                for block in blocks:
+                    found.update(dict.fromkeys(self._layers_of(b, block)))
+                rows = {self._row_of[b][block.out_channels] for block in blocks}
+            heads |= rows
+        for row in sorted(heads):
+            found.update(dict.fromkeys(self._head_of(self._inputs[-1][row])))
+        return {layer: index for index, layer in enumerate(found)}
+
+    @cached_property
+    def _block_layers(self) -> list[Indices]:
+        """Indices of the layers of every choice, (rows, choices, most layers) a block; -1 for none."""
+        tables = []
+        for b, rows in enumerate(self._variants):
+            most = max(max(block.layers, 1) for variants in rows for block in variants)
+            table = np.full((len(rows), len(rows[0]), most), -1, dtype=np.int64)
+            for row, variants in enumerate(rows):
+                known: dict[Block, list[int]] = {}
+                for choice, block in enumerate(variants):
+                    if block not in known:
+                        known[block] = [self._layers.get(layer, -1) for layer in self._layers_of(b, block)]
+                    table[row, choice, : len(known[block])] = known[block]
+            tables.append(table)
+        return tables
+
+    @cached_property
+    def _head_layers(self) -> Indices:
+        """Indices of head and classifier for every width of the last block: (rows, 2)."""
+        heads = [[self._layers.get(layer, -1) for layer in self._head_of(width)] for width in self._inputs[-1]]
+        return np.array(heads, dtype=np.int64)
+
     def _layers_of(self, b: int, block: Block) -> list[Layer]:
         height, width = self._sizes_at[b]
         return block_layers(block, height=height, width=width, frame=self.frame)
@@ -289,11 +377,8 @@ class SearchSpace:
         height, width = self._sizes_at[-1]
         return head_layers(channels, height=height, width=width, frame=self.frame)
 
-    @staticmethod
-    def _genes_of(b: int) -> slice:
-        return slice(len(GENES) * b, len(GENES) * (b + 1))
-
-    def _choices(self, genes: Genes) -> NDArray[np.int64]:
+    def _choices(self, genes: Genes) -> Indices:
+        """The choice of every block, (n, blocks)."""
         genes = np.asarray(genes)
         if genes.ndim != 2 or genes.shape[1] != len(self.sizes):
             raise SpaceError(f"genomes of space {self.name} have {len(self.sizes)} genes, not shape {genes.shape}")
@@ -301,11 +386,30 @@ class SearchSpace:
             raise SpaceError(f"genes are whole numbers, not {genes.dtype}")
         if ((genes < 0) | (genes >= self.sizes)).any():
             raise SpaceError(f"a gene lies outside the options of space {self.name}")
-        columns = [
-            np.ravel_multi_index(tuple(genes[:, self._genes_of(b)].T), block.sizes)
-            for b, block in enumerate(self.blocks)
-        ]
-        return np.stack(columns, axis=1)
+        choices = np.zeros((len(genes), len(self.blocks)), dtype=np.int64)
+        for b, (columns, sizes) in enumerate(self._radices):
+            for column, size in zip(columns, sizes, strict=True):
+                if size > 1:
+                    choices[:, b] *= size
+                    choices[:, b] += genes[:, column]
+        return choices
+
+    def _genes(self, choices: Indices) -> Genes:
+        """Genomes of choices (n, blocks) that agree in what is shared: shape (n, g)."""
+        genes = np.empty((len(choices), len(self.sizes)), dtype=np.int64)
+        for b, (columns, sizes) in enumerate(self._radices):
+            genes[:, columns] = np.stack(np.unravel_index(choices[:, b], sizes), axis=1)
+        return genes
+
+    def _rows(self, choices: Indices) -> tuple[Indices, Indices]:
+        """The row of every block, (n, blocks), and of the head, (n,)."""
+        rows = np.zeros_like(choices)
+        last = rows[:, 0]
+        for b, table in enumerate(self._next_row):
+            last = table[choices[:, b]]
+            if b + 1 < len(self.blocks):
+                rows[:, b + 1] = last
+        return rows, last
 
 
 def distinct_rows(genes: Genes) -> Iterator[int]:

@@ -1,28 +1,34 @@
 """The TOML form of a search space; all faults of a file are reported together."""
 
+import math
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from mnas_evo.errors import SpaceError
 from mnas_evo.files import Part, parse_toml
-from mnas_evo.space.architecture import Activation, Frame, Padding
-from mnas_evo.space.space import BlockChoices, SearchSpace
+from mnas_evo.space.architecture import Activation, Frame, Padding, Skip
+from mnas_evo.space.choices import GENES, OP_PATTERN, BlockChoices
+from mnas_evo.space.space import SearchSpace
 
 Positive = Annotated[int, Field(ge=1)]
+Pixels = Annotated[int, Field(ge=1, le=99_999)]
+Width = Annotated[int, Field(ge=1, le=9_999)]  # times filters of 10 it can still be written
+_MOST_CHOICES = 100_000  # a block; the paper's has 432
 
 
-class ChoicesForm(Part):
-    """Options of each kind, for all blocks or for one."""
+Ops = Annotated[tuple[Annotated[str, Field(pattern=OP_PATTERN)], ...], Field(min_length=1)]
+Kernels = Annotated[tuple[Annotated[int, Field(ge=1, le=99)], ...], Field(min_length=1)]
+SeRatios = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)]
+Skips = Annotated[tuple[Skip, ...], Field(min_length=1)]
+Filters = Annotated[tuple[Annotated[float, Field(gt=0, le=10)], ...], Field(min_length=1)]
+LayerChanges = Annotated[tuple[Annotated[int, Field(ge=-20, le=20)], ...], Field(min_length=1)]
 
-    op: tuple[Annotated[str, Field(pattern=r"^(conv|dconv|mbconv_e[1-9]\d?)$")], ...] = Field(min_length=1)
-    kernel: tuple[Positive, ...] = Field(min_length=1)
-    se_ratio: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(min_length=1)
-    skip: tuple[Literal["pool", "identity", "none"], ...] = Field(min_length=1)
-    filters: tuple[Annotated[float, Field(gt=0, le=10)], ...] = Field(min_length=1)
-    layers: tuple[Annotated[int, Field(ge=-20, le=20)], ...] = Field(min_length=1)
+
+class _Options(Part):
+    """What holds for options wherever they stand."""
 
     @field_validator("*", mode="after")
     @classmethod
@@ -34,19 +40,47 @@ class ChoicesForm(Part):
         return options
 
 
-class BlockForm(Part):
-    """One block of the skeleton; `choices` here replaces the file's own."""
+class ChoicesForm(_Options):
+    """Options of each kind, for all blocks."""
 
-    channels: Positive
-    layers: Positive
+    op: Ops
+    kernel: Kernels
+    se_ratio: SeRatios
+    skip: Skips
+    filters: Filters
+    layers: LayerChanges
+
+
+class OwnChoicesForm(_Options):
+    """Options of the kinds in which one block departs from the file's own."""
+
+    op: Ops | None = None
+    kernel: Kernels | None = None
+    se_ratio: SeRatios | None = None
+    skip: Skips | None = None
+    filters: Filters | None = None
+    layers: LayerChanges | None = None
+
+
+class BlockForm(Part):
+    """One block of the skeleton; each kind in `choices` here replaces the file's own."""
+
+    channels: Width
+    layers: Annotated[int, Field(ge=1, le=900)]
     stride: Annotated[int, Field(ge=1, le=4)]
-    choices: ChoicesForm | None = None
+    choices: OwnChoicesForm = OwnChoicesForm()
+
+    def options(self, kind: str, common: ChoicesForm) -> tuple[Any, ...]:
+        """The block's options of a kind."""
+        own: tuple[Any, ...] | None = getattr(self.choices, kind)
+        found: tuple[Any, ...] = getattr(common, kind) if own is None else own
+        return found
 
 
 class StemForm(Part):
     """The stem's width and stride."""
 
-    channels: Positive
+    channels: Width
     stride: Annotated[int, Field(ge=1, le=4)]
 
 
@@ -55,14 +89,31 @@ class SpaceForm(Part):
 
     format: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
-    input: tuple[Positive, Positive, Positive]
-    classes: Positive
+    input: tuple[Pixels, Pixels, Width]
+    classes: Annotated[int, Field(ge=1, le=9_999_999)]
     stem: StemForm
     activation: Activation = "relu"
     padding: Padding = "symmetric"
-    head: Positive
+    head: Annotated[int, Field(ge=1, le=999_999)]
+    shared: tuple[Literal["op", "kernel", "se_ratio", "skip", "filters", "layers"], ...] = ()
     choices: ChoicesForm
-    blocks: tuple[BlockForm, ...] = Field(min_length=1)
+    blocks: tuple[BlockForm, ...] = Field(min_length=1, max_length=999)
+
+    @model_validator(mode="after")
+    def _blocks_fit(self) -> Self:
+        wrong = []
+        if len(set(self.shared)) < len(self.shared):
+            wrong.append(f"shared names a kind twice: {self.shared}")
+        for kind in dict.fromkeys(self.shared):
+            if len({block.options(kind, self.choices) for block in self.blocks}) > 1:
+                wrong.append(f"shared {kind}: every block must offer the same options in the same order")
+        for number, block in enumerate(self.blocks, start=1):
+            count = math.prod(len(block.options(kind, self.choices)) for kind in GENES)
+            if count > _MOST_CHOICES:
+                wrong.append(f"block {number} has {count:,} choices, at most {_MOST_CHOICES:,} are possible")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
 
 
 def space_names() -> list[str]:
@@ -104,22 +155,12 @@ def parse_space(text: str, *, source: str) -> SearchSpace:
         head_channels=form.head,
         classes=form.classes,
     )
-    return SearchSpace(form.name, frame, tuple(_block_choices(block, form.choices) for block in form.blocks))
+    blocks = tuple(_block_choices(block, form.choices) for block in form.blocks)
+    return SearchSpace(form.name, frame, blocks, tuple(kind for kind in GENES if kind in form.shared))
 
 
 def _block_choices(block: BlockForm, common: ChoicesForm) -> BlockChoices:
-    choices = block.choices or common
-    return BlockChoices(
-        channels=block.channels,
-        layers=block.layers,
-        stride=block.stride,
-        ops=choices.op,
-        kernels=choices.kernel,
-        se_ratios=choices.se_ratio,
-        skips=choices.skip,
-        filters=choices.filters,
-        layer_changes=choices.layers,
-    )
+    return BlockChoices(block.channels, block.layers, block.stride, *(block.options(kind, common) for kind in GENES))
 
 
 def _stock() -> Path:

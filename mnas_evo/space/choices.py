@@ -1,0 +1,69 @@
+"""What one block of a search space may be: six kinds of options, one gene each."""
+
+import re
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from mnas_evo.space.architecture import Block, Skip, round_channels
+
+GENES = ("op", "kernel", "se_ratio", "skip", "filters", "layers")
+
+# An op that names its kernel leaves the kernel gene without effect.
+OP_PATTERN = r"^(r0|(conv|dconv|mbconv_e[1-9]\d?)(_k[1-9]\d?)?)$"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockChoices:
+    """What one block of a space may be. `filters` multiply `channels`, `layer_changes` are added to `layers`.
+
+    An op is `conv`, `dconv` (expansion 1), `mbconv_eN`, any of them with a kernel of its own (`mbconv_e6_k5`), or `r0`:
+    no layer, or a linear 1x1 convolution where the shape changes.
+    """
+
+    channels: int
+    layers: int
+    stride: int
+    ops: tuple[str, ...]
+    kernels: tuple[int, ...]
+    se_ratios: tuple[float, ...]
+    skips: tuple[Skip, ...]
+    filters: tuple[float, ...]
+    layer_changes: tuple[int, ...]
+
+    @property
+    def options(self) -> tuple[tuple[Any, ...], ...]:
+        """Options of each gene, in the order of GENES."""
+        return (self.ops, self.kernels, self.se_ratios, self.skips, self.filters, self.layer_changes)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of options of each gene."""
+        return tuple(len(options) for options in self.options)
+
+    @property
+    def widths(self) -> list[int]:
+        """Output channels that this block may have, ascending."""
+        return sorted({round_channels(filters * self.channels) for filters in self.filters})
+
+    def blocks(self, in_channels: int) -> list[Block]:
+        """The block of every choice, in order, for these input channels."""
+        return [self._block(in_channels, *values) for values in product(*self.options)]
+
+    def _block(
+        self, in_channels: int, op: str, kernel: int, se_ratio: float, skip: Skip, filters: float, change: int
+    ) -> Block:
+        match = re.fullmatch(r"(r0|conv|dconv|mbconv)(?:_e(\d+))?(?:_k(\d+))?", op)
+        assert match is not None, op
+        kind, expansion, own_kernel = match.groups()
+        return Block(
+            op="mbconv" if kind in ("dconv", "mbconv") else "conv",
+            kernel=int(own_kernel or kernel),
+            expansion=int(expansion or 1),
+            se_ratio=se_ratio,
+            skip=skip,
+            in_channels=in_channels,
+            out_channels=round_channels(filters * self.channels),
+            stride=self.stride,
+            layers=0 if kind == "r0" else max(1, self.layers + change),
+        )
