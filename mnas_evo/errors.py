@@ -6,6 +6,7 @@ MnasEvoError
 │   ├── SpaceError          a space file or genome that cannot be used
 │   ├── UnknownTarget       no such device
 │   ├── UnknownData         no such data set
+│   ├── OtherWeights        weights that are not those of the network
 │   └── Infeasible          the limits leave nothing
 ├── UnmeasuredOp            measure: a table lacks a row
 ├── DamagedFile             mend or replace a file; nothing else was touched
@@ -39,6 +40,10 @@ class UnknownTarget(RequestError):
 
 class UnknownData(RequestError):
     """A data set that is not there."""
+
+
+class OtherWeights(RequestError):
+    """Weights that are not those of the network; the message lists what is missing, left over or of another shape."""
 
 
 class Infeasible(RequestError):

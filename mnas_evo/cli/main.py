@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command()(demo)
 for command in (
     model_commands.describe,
+    search_commands.spaces,
     device_commands.profile,
     device_commands.fit,
     device_commands.predict,

@@ -5,25 +5,29 @@ from typing import Annotated, Any
 
 import typer
 
-from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage
+from mnas_evo.cli.terminal import JsonOption, is_unicode, print_json, print_table, stage
 
 
 def describe(
     arch: Annotated[str, typer.Argument(help="A name such as mnasnet-a1, a string with /, RUN#rank, a file.")],
     resolution: Annotated[int | None, typer.Option(help="Height and width of the input.", min=1)] = None,
+    width: Annotated[float, typer.Option(help="Stem and blocks so many times as wide, as .35 to 1.4.")] = 1.0,
     channels: Annotated[int | None, typer.Option(help="Channels of the input.", min=1)] = None,
     classes: Annotated[int | None, typer.Option(help="Number of classes.", min=1)] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show a network: parameters, multiply-adds, memory and every layer.
+    """Show a network: drawn block by block, then every layer, parameters, multiply-adds and memory.
 
-    Example: mnas-evo describe mnasnet-a1 --resolution 160
+    Example: mnas-evo describe mnasnet-a1 --resolution 160 --width 0.75
     """
     from mnas_evo.cli.architectures import read_one
+    from mnas_evo.cli.drawing import draw
     from mnas_evo.space.lowering import lower
     from mnas_evo.space.notation import format_network
 
     network = read_one(arch)
+    if width != 1.0:
+        network = network.scaled(width)
     frame = network.frame
     network = network.with_task(
         height=resolution or frame.height,
@@ -47,6 +51,7 @@ def describe(
             {
                 "network": format_network(network),
                 "params": graph.params,
+                "norm_statistics": graph.statistics,
                 "macs": graph.macs,
                 "activation_bytes": 4 * graph.peak_elements,
                 "layers": layers,
@@ -54,6 +59,7 @@ def describe(
             }
         )
         return
+    print(draw(network, unicode=is_unicode()))
     print_table(
         "",
         ("place", "output", "params", "M multiply-adds", "layer"),
@@ -69,9 +75,13 @@ def describe(
         ],
     )
     print(format_network(network))
+    peak, place = max(
+        (layer.peak_elements, place) for place, layer in reversed(list(zip(graph.places, graph.layers, strict=True)))
+    )
     print(
-        f"{graph.params:,} parameters, {graph.macs / 1e6:.1f} M multiply-adds, "
-        f"{4 * graph.peak_elements / 1e6:.2f} MB of float32 activations at the most"
+        f"{graph.params:,} parameters (batch norm keeps {graph.statistics:,} statistics more), "
+        f"{graph.macs / 1e6:.1f} M multiply-adds, "
+        f"{4 * peak / 1e6:.2f} MB of float32 activations at the most (in {place})"
     )
 
 
@@ -132,12 +142,41 @@ def evaluate(
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="The model.pt of a training.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="CHECKPOINT|ARCH", help="The model.pt of a training, or a name, a string, RUN#rank."),
+    ],
     out: Annotated[Path, typer.Option(help="The ONNX file to write.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="For an ARCH: a state dict of torchvision, timm or efficientnet_lite_pytorch (.pth, .safetensors)."
+        ),
+    ] = None,
+    norm_eps: Annotated[
+        float | None, typer.Option(help="Batch norm's eps in those weights, where it is not the source's.", min=0.0)
+    ] = None,
 ) -> None:
-    """Write a trained network as ONNX, checked against torch, with classes and preprocessing inside."""
-    from mnas_evo.finalists.export import export_onnx
-    from mnas_evo.training.checkpoint import load_checkpoint
+    """Write a network as ONNX, checked against torch, with classes and preprocessing inside.
 
-    found = export_onnx(load_checkpoint(checkpoint), out)
-    print(f"{found.path}: outputs agree with torch to {found.relative_difference:.1e} relative")
+    A checkpoint brings its weights; an architecture takes --weights, or fresh ones to be measured elsewhere.
+
+    Example: mnas-evo export efficientnet-lite0 --weights efficientnet-lite0.pth --out lite0.onnx
+    """
+    from mnas_evo.cli.architectures import read_one
+    from mnas_evo.errors import RequestError
+    from mnas_evo.finalists.export import export_onnx
+    from mnas_evo.training.checkpoint import checkpoint_from_weights, load_checkpoint, untrained
+
+    if source.endswith(".pt"):
+        if weights is not None:
+            raise RequestError(f"{source} brings its own weights; give an architecture with --weights")
+        checkpoint = load_checkpoint(Path(source))
+    elif weights is not None:
+        checkpoint = checkpoint_from_weights(read_one(source), weights, norm_eps=norm_eps)
+    else:
+        checkpoint = untrained(read_one(source), seed=0)
+    found = export_onnx(checkpoint, out)
+    print(
+        f"{found.path}: outputs agree with torch to {found.relative_difference:.1e} relative; data: {checkpoint.data}"
+    )

@@ -1,7 +1,7 @@
-"""Commands about searches: search, remeasure, report."""
+"""Commands about spaces and searches: spaces, search, remeasure, report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,67 @@ from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage
 
 if TYPE_CHECKING:
     from mnas_evo.search.front import Candidate
+    from mnas_evo.space.space import SearchSpace
+
+_SAMPLE = 4_000
+
+
+def spaces(
+    space: Annotated[
+        str | None, typer.Argument(help="A space's name or TOML file, to show in full and check; all if not given.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the search spaces that came with mnas-evo, or show one: its size, its layers, what its networks weigh.
+
+    A TOML file of your own is checked, and all its faults are told at once. Example: mnas-evo spaces my-space.toml
+    """
+    from mnas_evo.cli.drawing import choices_lines
+    from mnas_evo.space.space_file import load_space, space_names
+
+    loaded = [load_space(name) for name in ([space] if space else space_names())]
+    entries = [_space_entry(one) for one in loaded]
+    if json:
+        print_json(entries)
+        return
+    print_table(
+        "",
+        ("name", "input", "blocks", "genomes", "architectures", "layers", "M multiply-adds", "M params"),
+        [
+            (
+                entry["name"],
+                entry["input"],
+                entry["blocks"],
+                f"{entry['genomes']:,}",
+                f"{entry['architectures']:,}",
+                f"{entry['layers']:,}",
+                " to ".join(f"{macs / 1e6:.3g}" for macs in entry["macs"]),
+                " to ".join(f"{params / 1e6:.3g}" for params in entry["params"]),
+            )
+            for entry in entries
+        ],
+    )
+    print("layers: rows that a latency table must have; multiply-adds and parameters: the middle 90 % of a sample")
+    if space:
+        print("\n".join(["", *choices_lines(loaded[0])]))
+
+
+def _space_entry(space: "SearchSpace") -> dict[str, Any]:
+    import numpy as np
+
+    genes = space.sample(_SAMPLE, rng=np.random.default_rng(0))
+    frame = space.frame
+    middle = (0.05, 0.95)
+    return {
+        "name": space.name,
+        "input": f"{frame.height}x{frame.width}x{frame.channels}",
+        "blocks": len(space.blocks),
+        "genomes": space.genomes,
+        "architectures": space.architectures,
+        "layers": len(space.layers()),
+        "macs": np.quantile(space.macs(genes), middle).round().astype(int).tolist(),
+        "params": np.quantile(space.params(genes), middle).round().astype(int).tolist(),
+    }
 
 
 def search(

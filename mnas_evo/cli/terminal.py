@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -58,6 +59,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     console.print(table, markup=False)
+
+
+def is_unicode() -> bool:
+    """Whether stdout can show characters beyond ASCII."""
+    return "utf" in (sys.stdout.encoding or "").lower()
 
 
 def print_json(document: Any) -> None:

@@ -25,7 +25,8 @@ class GraphNetwork(nn.Module):
     def __init__(self, graph: Graph, *, options: ModuleOptions | None = None) -> None:
         super().__init__()
         self.graph = graph
-        self.layers = nn.ModuleList(_LayerModule(layer, options or ModuleOptions()) for layer in graph.layers)
+        self.options = options or ModuleOptions()
+        self.layers = nn.ModuleList(_LayerModule(layer, self.options) for layer in graph.layers)
 
     def forward(self, images: Tensor) -> Tensor:
         value = images

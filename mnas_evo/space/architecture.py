@@ -143,8 +143,8 @@ class Network:
     def scaled(self, width: float) -> "Network":
         """Stem and blocks `width` times as wide, rounded as MnasNet's code rounds; head and classes stay as they are.
 
-        A multiplier of .35 to 1.4 is what the paper calls depth multiplier (Tan et al. 2019, section 5.2). MobileNetV2's
-        own code also widens the head above 1 (Sandler et al. 2018).
+        The paper calls it depth multiplier, and gives .35 to 1.4 (Tan et al. 2019, section 5.2). MobileNetV2's own code
+        also widens the head above 1 (Sandler et al. 2018).
 
         Raises:
             SpaceError: a width that is not positive, or beyond what the notation can write.

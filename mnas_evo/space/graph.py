@@ -89,6 +89,11 @@ class Layer:
         return sum(op.params for op in self.ops)
 
     @property
+    def statistics(self) -> int:
+        """Running means and variances that batch norm keeps beside the parameters."""
+        return sum(2 * op.out_shape[0] for op in self.ops if op.norm)
+
+    @property
     def macs(self) -> int:
         """Multiply-adds of its convolutions and linear maps, for one image."""
         return sum(op.macs for op in self.ops)
@@ -125,6 +130,11 @@ class Graph:
     def params(self) -> int:
         """Trainable parameters."""
         return sum(layer.params for layer in self.layers)
+
+    @property
+    def statistics(self) -> int:
+        """Running means and variances of batch norm; some tools count them among the parameters."""
+        return sum(layer.statistics for layer in self.layers)
 
     @property
     def macs(self) -> int:

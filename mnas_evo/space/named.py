@@ -7,7 +7,6 @@ from mnas_evo.space.architecture import Frame, Network
 from mnas_evo.space.notation import parse_network
 
 
-
 def _repeated(expansion: int, kernel: int) -> str:
     """MnasNet-A1's widths and depths with one kind of layer throughout (Tan et al. 2019, table 6).
 

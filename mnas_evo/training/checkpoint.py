@@ -1,7 +1,6 @@
 """A trained network in a file: string, classes, normalisation and weights; plain values, read with weights_only."""
 
 import io
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,8 @@ import torch
 
 from mnas_evo.errors import DamagedFile, MnasEvoError, OtherFormat
 from mnas_evo.files import FORMAT, write_bytes
-from mnas_evo.models.torch_network import GraphNetwork
+from mnas_evo.models.foreign_weights import load_network, read_state, read_torch, source_of
+from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import format_network, parse_network
@@ -27,6 +27,33 @@ class Checkpoint:
     module: GraphNetwork
 
 
+def checkpoint_from_weights(network: Network, path: Path, *, norm_eps: float | None = None) -> Checkpoint:
+    """A network with weights trained elsewhere; its classes are numbered, for such files do not name them.
+
+    Raises:
+        OtherWeights: the weights are not this network's; all that is missing or left over is named.
+        DamagedFile: the file cannot be read.
+    """
+    state = read_state(path)
+    source = source_of(state)
+    module = load_network(network, state, norm_eps=norm_eps)
+    normalisation = Normalisation(source.mean, source.deviation)
+    return Checkpoint(network, _numbered(network), f"weights of {source.name}", normalisation, module)
+
+
+def untrained(network: Network, *, seed: int) -> Checkpoint:
+    """A network with fresh weights, for measuring it elsewhere; it takes images on the scale -1 to 1."""
+    module = GraphNetwork(lower(network))
+    initialise(module, seed=seed)
+    channels = network.frame.channels
+    normalisation = Normalisation((127.5,) * channels, (127.5,) * channels)
+    return Checkpoint(network, _numbered(network), "none, untrained", normalisation, module.eval())
+
+
+def _numbered(network: Network) -> tuple[str, ...]:
+    return tuple(str(number) for number in range(network.frame.classes))
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint whole."""
     content = io.BytesIO()
@@ -38,6 +65,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             "data": checkpoint.data,
             "mean": list(checkpoint.normalisation.mean),
             "deviation": list(checkpoint.normalisation.deviation),
+            "norm_eps": checkpoint.module.options.norm_eps,
             "state": checkpoint.module.state_dict(),
         },
         content,
@@ -54,20 +82,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise DamagedFile(f"{path} is missing; a checkpoint is the model.pt that mnas-evo train leaves")
-    try:
-        raw = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise DamagedFile(f"{path} is no checkpoint of mnas-evo ({type(error).__name__})") from error
+    raw = read_torch(path)
     if not isinstance(raw, dict) or "format" not in raw:
         raise DamagedFile(f"{path} is no checkpoint of mnas-evo; give the model.pt that mnas-evo train leaves")
     if raw["format"] != FORMAT:
         raise OtherFormat(f"{path} has format {raw['format']!r}; this version reads format {FORMAT}")
     try:
         network = parse_network(raw["network"])
-        module = GraphNetwork(lower(network))
+        module = GraphNetwork(lower(network), options=ModuleOptions(norm_eps=float(raw["norm_eps"])))
         module.load_state_dict(raw["state"])
         normalisation = Normalisation(tuple(raw["mean"]), tuple(raw["deviation"]))
         return Checkpoint(network, tuple(raw["classes"]), str(raw["data"]), normalisation, module.eval())
-    except (KeyError, TypeError, RuntimeError, MnasEvoError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, MnasEvoError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DamagedFile(f"{path} is damaged: {reason}") from error
