@@ -49,6 +49,7 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 
 bench: .venv/.core
+	$(BIN)/python benchmarks/genes.py
 	$(BIN)/python benchmarks/pricing.py
 	$(BIN)/python benchmarks/onnx_writing.py
 

@@ -10,7 +10,7 @@ from mnas_evo.space.architecture import Block, Skip, round_channels
 GENES = ("op", "kernel", "se_ratio", "skip", "filters", "layers")
 
 # An op that names its kernel leaves the kernel gene without effect.
-OP_PATTERN = r"^(r0|(conv|dconv|mbconv_e[1-9]\d?)(_k[1-9]\d?)?)$"
+OP_PATTERN = r"^(r0|(conv|dconv|mbconv_e[1-9][0-9]?)(_k[1-9]?[13579])?)$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,13 @@ class BlockChoices:
 
     def blocks(self, in_channels: int) -> list[Block]:
         """The block of every choice, in order, for these input channels."""
-        return [self._block(in_channels, *values) for values in product(*self.options)]
+        return [self.block(in_channels, *values) for values in product(*self.options)]
 
-    def _block(
+    def block(
         self, in_channels: int, op: str, kernel: int, se_ratio: float, skip: Skip, filters: float, change: int
     ) -> Block:
-        match = re.fullmatch(r"(r0|conv|dconv|mbconv)(?:_e(\d+))?(?:_k(\d+))?", op)
+        """The block of one option of each kind, for these input channels."""
+        match = re.fullmatch(r"(r0|conv|dconv|mbconv)(?:_e([0-9]+))?(?:_k([0-9]+))?", op)
         assert match is not None, op
         kind, expansion, own_kernel = match.groups()
         return Block(
