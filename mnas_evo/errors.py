@@ -13,7 +13,8 @@ MnasEvoError
 ├── OtherFormat             a file of another format number
 ├── RunChanged              a run's pinned inputs differ from those it was started with
 ├── InUse                   wait: another process works on this folder
-├── DeviceError             try again: the device failed or went away
+├── DeviceError             try again: the device failed
+│   └── DeviceGone          it ended, fell silent, or the way to it broke
 └── TrainingFailed          this network could not be trained; the others go on
 """
 
@@ -72,6 +73,10 @@ class InUse(MnasEvoError):
 
 class DeviceError(MnasEvoError):
     """The device failed, refused or went away; what it had measured is kept."""
+
+
+class DeviceGone(DeviceError):
+    """The device ended, fell silent, or the way to it broke; the same plan may be taken up again."""
 
 
 class TrainingFailed(MnasEvoError):

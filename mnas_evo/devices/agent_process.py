@@ -4,13 +4,14 @@ import json
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, TextIO
 
 from pydantic import ValidationError
 
-from mnas_evo.errors import DeviceError
+from mnas_evo.errors import DeviceError, DeviceGone
 from mnas_evo.latency.runs import DeviceFacts, Plan, Run
 
 PROTOCOL = 1
@@ -19,10 +20,16 @@ VISIT_SECONDS = 120.0  # the longest silence between two visits
 
 
 class AgentProcess:
-    """An agent started by a command, as a device; the wire is profiling/PROTOCOL.md's."""
+    """An agent started by a command, as a device; the wire is profiling/PROTOCOL.md's.
 
-    def __init__(self, command: list[str]) -> None:
+    `folder_there` says where a plan's folder lies for the agent, where it runs on another machine.
+    """
+
+    def __init__(
+        self, command: list[str], *, folder_there: Callable[[Path], str] = lambda folder: str(folder.resolve())
+    ) -> None:
         self._command = command
+        self._folder_there = folder_there
         self._process: subprocess.Popen[str] | None = None
         self._lines: Queue[str | None] = Queue()
         self._complaints: deque[str] = deque(maxlen=20)
@@ -43,7 +50,7 @@ class AgentProcess:
             {
                 "type": "plan",
                 "protocol": PROTOCOL,
-                "folder": str(plan.folder.resolve()),
+                "folder": self._folder_there(plan.folder),
                 "visit_ns": plan.visit_ns,
                 "min_repeats": plan.min_repeats,
                 "max_repeats": plan.max_repeats,
@@ -121,15 +128,15 @@ class AgentProcess:
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
         except OSError as error:
-            raise self._failure("it ended") from error
+            raise self._gone("it ended") from error
 
     def _receive(self, seconds: float) -> dict[str, Any]:
         try:
             line = self._lines.get(timeout=seconds)
         except Empty:
-            raise self._failure(f"it has been silent for {seconds:.0f} s") from None
+            raise self._gone(f"it has been silent for {seconds:.0f} s") from None
         if line is None:
-            raise self._failure("it ended")
+            raise self._gone("it ended")
         try:
             message = json.loads(line)
         except json.JSONDecodeError:
@@ -140,6 +147,9 @@ class AgentProcess:
             self.close()
             raise DeviceError(f"the device's agent says: {message.get('message')}")
         return message
+
+    def _gone(self, what: str) -> DeviceGone:
+        return DeviceGone(str(self._failure(what)))
 
     def _failure(self, what: str) -> DeviceError:
         self.close()  # first: its last words may come as it ends
