@@ -8,6 +8,7 @@ from hypothesis.strategies import SearchStrategy
 from mnas_evo.latency.runs import Run
 from mnas_evo.latency.table import Measured, MeasuredNetwork, Table
 from mnas_evo.space.architecture import Architecture, Block, Frame, Network
+from mnas_evo.space.choices import GENES, BlockChoices
 from mnas_evo.space.notation import format_network
 from mnas_evo.space.space import Genes, SearchSpace
 from mnas_evo.space.space_file import parse_space
@@ -152,6 +153,37 @@ def near_pairs(draw: st.DrawFn) -> tuple[Network, Network]:
         return network, network
     chain[at] = other
     return network, Network(Architecture(tuple(chain)), network.frame)
+
+
+# Options that give the same block now and then: two names of one op, ratios and widths that round together.
+_OPTIONS: dict[str, list[object]] = {
+    "op": ["r0", "conv", "conv_k3", "dconv", "mbconv_e1", "mbconv_e2", "mbconv_e2_k3"],
+    "kernel": [1, 3, 5],
+    "se_ratio": [0.0, 0.25, 0.250001],
+    "skip": ["pool", "identity", "none"],
+    "filters": [0.75, 1.0, 1.25],
+    "layers": [-1, 0, 1],
+}
+
+
+def _options(kind: str, *, most: int) -> SearchStrategy[tuple[object, ...]]:
+    return st.lists(st.sampled_from(_OPTIONS[kind]), unique=True, min_size=1, max_size=most).map(tuple)
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> SearchSpace:
+    """Spaces to walk through, of at most 576 genomes: one to three blocks, which share up to two kinds of choices."""
+    shared = tuple(draw(st.lists(st.sampled_from(GENES), unique=True, max_size=2)))
+    alike = {kind: draw(_options(kind, most=3)) for kind in shared}
+    chain = []
+    for _ in range(draw(st.integers(1, 3))):
+        open_kinds = draw(st.lists(st.sampled_from(GENES), unique=True, max_size=2))
+        own = {kind: draw(_options(kind, most=2 if kind in open_kinds else 1)) for kind in GENES}
+        sizes = (draw(st.sampled_from([8, 24])), draw(st.integers(1, 2)), draw(st.integers(1, 2)))
+        chain.append(BlockChoices(*sizes, *(alike.get(kind, own[kind]) for kind in GENES)))
+    # An image of the stem's channels and stride 1: here a block's layer may be the stem's.
+    frame = Frame(8, 8, draw(st.sampled_from([1, 8])), 8, draw(st.integers(1, 2)), "relu", "symmetric", 8, 2)
+    return SearchSpace("drawn", frame, tuple(chain), shared)
 
 
 def genomes(space: SearchSpace, *, most: int = 8) -> SearchStrategy[Genes]:

@@ -5,6 +5,7 @@ goes on with the visit it was at.
 """
 
 import datetime
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,13 +64,21 @@ class Campaign:
     """Measures items on a device into a folder, resuming what the folder already holds."""
 
     def __init__(
-        self, folder: Path, device: Device, items: Sequence[Item], *, reference: tuple[str, Graph], seed: int = 0
+        self,
+        folder: Path,
+        device: Device,
+        items: Sequence[Item],
+        *,
+        reference: tuple[str, Graph],
+        batch: int = 1,
+        seed: int = 0,
     ) -> None:
         self._folder = folder
         self._device = device
         self._items = list(items)
         self._reference_name, reference_graph = reference
         self._reference = Item(REFERENCE, "network", reference_graph)
+        self._batch = batch
         self._seed = seed
         self._log = RunLog(folder / "runs.jsonl")
 
@@ -107,7 +116,7 @@ class Campaign:
 
     def _check_same(self) -> None:
         asked = CampaignForm(
-            device=self._device.facts(),
+            device=self._device.facts().model_copy(update={"batch": self._batch}),
             reference=self._reference_name,
             seed=self._seed,
             items=fingerprint(*(item.key for item in self._items)),
@@ -142,7 +151,7 @@ class Campaign:
         spent = _seconds(runs)
         for kind, stretch in _stretches([(slot, i, self._item(i).kind) for slot, i in left]):
             visits = tuple(
-                Visit(slot, self._item(i).key, f"{i + 1}.onnx", (1, *self._item(i).graph.in_shape))
+                Visit(slot, self._item(i).key, self._model(i), (self._batch, *self._item(i).graph.in_shape))
                 for slot, i in stretch
             )
             for run in self._device.run(Plan(models, visits, VISIT_NS[kind])):
@@ -168,16 +177,24 @@ class Campaign:
     def _item(self, number: int) -> Item:
         return self._reference if number < 0 else self._items[number]
 
+    def _model(self, number: int) -> str:
+        return f"{number + 1}.{'onnx' if self._device.facts().reads == 'onnx' else 'json'}"
+
     def _write_models(self, folder: Path) -> None:
         """Model 0 is the reference's, model i + 1 item i's; the same files whenever they are written."""
         if (folder / ".complete").exists():
             return
         folder.mkdir(parents=True, exist_ok=True)
-        graphs = [self._reference.graph, *(item.graph for item in self._items)]
-        weights = SharedWeights(graphs)
-        weights.write(folder, rng=np.random.default_rng(self._seed))
-        for number, graph in enumerate(graphs):
-            (folder / f"{number}.onnx").write_bytes(onnx_model(graph, weights=weights).SerializeToString())
+        graphs = {self._model(number): self._item(number).graph for number in range(-1, len(self._items))}
+        if self._device.facts().reads == "graph":
+            for name, graph in graphs.items():
+                (folder / name).write_text(json.dumps(graph.to_json()), encoding="utf-8")
+        else:
+            weights = SharedWeights(list(graphs.values()))
+            weights.write(folder, rng=np.random.default_rng(self._seed))
+            for name, graph in graphs.items():
+                model = onnx_model(graph, weights=weights, batch=self._batch)
+                (folder / name).write_bytes(model.SerializeToString())
         (folder / ".complete").touch()
 
     def _quiet_enough(self, runs: list[tuple[int, Run]], wanted_percent: float) -> bool:

@@ -11,7 +11,7 @@ from mnas_evo.devices.agent_process import AgentProcess
 from mnas_evo.errors import UnknownTarget
 from mnas_evo.latency.runs import Device
 
-RUNTIMES = ("onnxruntime",)
+RUNTIMES = ("onnxruntime", "openvino", "torch", "torch-cuda")
 _HELP = "a target is local or local:onnxruntime, with ?threads=1&precision=fp32 if wanted"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import SEEK_END
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from mnas_evo.errors import DamagedFile
 from mnas_evo.files import Part
@@ -25,6 +25,7 @@ class DeviceFacts(Part):
     governor: str | None = None
     protocol: int = 1
     agent: str = ""
+    reads: Literal["onnx", "graph"] = "onnx"
 
     def differences(self, other: "DeviceFacts") -> list[str]:
         """What makes measurements under these facts and those incomparable, in words."""

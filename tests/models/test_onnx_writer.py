@@ -4,14 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
-import torch
 from hypothesis import given
+from running import as_if_trained, relative_difference, session
 from strategies import TINY, small_networks
 
-from mnas_evo.models.onnx_writer import SharedWeights, TrainedWeights, onnx_model
-from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
+from mnas_evo.models.onnx_writer import SharedWeights, onnx_model
+from mnas_evo.models.torch_network import ModuleOptions
 from mnas_evo.space.architecture import Frame, Network
 from mnas_evo.space.graph import Graph, Layer
 from mnas_evo.space.lowering import lower
@@ -21,39 +20,6 @@ from mnas_evo.space.notation import parse_network
 EVERY_OP = (
     "21x18x3/stem8_relu6_same/r2_k5_s22_e3_o16_se0.25/r2_k3_o16_conv_pool/r1_k3_s33_e1_o24_pool/r0_s22_o12/head24/7"
 )
-
-
-def session(model: str | bytes) -> onnxruntime.InferenceSession:
-    """A session on one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def as_if_trained(graph: Graph, *, options: ModuleOptions | None = None) -> GraphNetwork:
-    """A module whose norms have statistics and scales of their own, so that folding them shows."""
-    module = GraphNetwork(graph, options=options)
-    initialise(module, seed=0)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for name, tensor in module.state_dict().items():
-            if name.endswith(("running_var", "norm.weight")):
-                tensor.uniform_(0.5, 2.0, generator=generator)
-            elif name.endswith(("running_mean", "bias")):
-                tensor.normal_(0.0, 0.3, generator=generator)
-    return module.eval()
-
-
-def relative_difference(graph: Graph, module: GraphNetwork, *, n: int = 1, batch: int | str = 1) -> float:
-    """Largest difference between torch's and onnxruntime's outputs, over the largest output."""
-    images = torch.randn(n, *graph.in_shape, generator=torch.Generator().manual_seed(2))
-    with torch.no_grad():
-        expected = module(images).numpy()
-    model = onnx_model(graph, weights=TrainedWeights(module), batch=batch)
-    onnx.checker.check_model(model, full_check=True)
-    (found,) = session(model.SerializeToString()).run(None, {"images": images.numpy()})
-    assert found.reshape(n, -1).shape == expected.shape
-    return float(np.abs(found.reshape(n, -1) - expected).max() / np.abs(expected).max())
 
 
 @given(small_networks())

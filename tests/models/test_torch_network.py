@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 from hypothesis import given, settings
+from running import images_for, multiply_adds
 from strategies import small_networks
-from torch import Tensor, nn
+from torch import nn
 
 from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
 from mnas_evo.space.architecture import Frame, Network
@@ -18,29 +19,6 @@ from mnas_evo.space.notation import parse_network
 SMALL = lower(
     parse_network("15x17x3/stem8_same/r2_k3_s22_e2_o12_se0.25/r2_k5_o12_conv_pool/r1_k3_s22_e3_o16_pool/head24/5")
 )
-
-
-def images_for(graph: Graph, *, n: int = 2) -> Tensor:
-    """Standard normal images of a graph's input shape."""
-    return torch.randn(n, *graph.in_shape, generator=torch.Generator().manual_seed(0))
-
-
-def multiply_adds(network: GraphNetwork, images: Tensor) -> int:
-    """Multiply-adds of one image, counted while it runs."""
-    found: list[int] = []
-
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(module, nn.Conv2d | nn.Linear)
-        each = module.weight[0].numel()
-        found.append(each * output[0].numel())
-
-    hooks = [
-        module.register_forward_hook(count) for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)
-    ]
-    network(images[:1])
-    for hook in hooks:
-        hook.remove()
-    return sum(found)
 
 
 @given(small_networks())

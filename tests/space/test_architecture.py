@@ -11,6 +11,7 @@ from strategies import blocks, frames, networks
 from mnas_evo.errors import SpaceError
 from mnas_evo.space.architecture import Architecture, Block, Frame, Network, round_channels
 from mnas_evo.space.lowering import block_layers
+from mnas_evo.space.named import NAMED, named_network
 
 PLAIN = Block("mbconv", 3, 6, 0.25, "identity", 16, 24, 2, 2)
 
@@ -121,6 +122,59 @@ def test_another_task_changes_the_input_and_the_classes_and_nothing_else(network
     assert (moved.frame.height, moved.frame.width) == (other.height, other.width)
     assert (moved.frame.channels, moved.frame.classes) == (other.channels, other.classes)
     assert back == network
+
+
+# Scaled networks
+
+WIDTHS = [0.35, 0.5, 0.75, 1.0, 1.3, 1.4]  # those that are published
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_named_network_as_wide_as_it_is_stays_as_it_is(name: str) -> None:
+    assert named_network(name).scaled(1.0) == named_network(name)
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_scaled_network_has_its_widths_rounded_and_all_else_as_it_was(name: str, width: float) -> None:
+    network = named_network(name)
+    scaled = network.scaled(width)
+    stem = round_channels(width * network.frame.stem_channels)
+    assert scaled.frame == replace(network.frame, stem_channels=stem)
+    for block, wider in zip(network.architecture.blocks, scaled.architecture.blocks, strict=True):
+        assert wider.out_channels == round_channels(width * block.out_channels)
+        assert wider.in_channels % 8 == wider.out_channels % 8 == 0
+        assert replace(wider, in_channels=block.in_channels, out_channels=block.out_channels) == block
+
+
+@given(networks(), st.floats(0.01, 1.0))
+def test_a_scaled_networks_channels_are_multiples_of_8_and_lose_at_most_a_tenth(network: Network, width: float) -> None:
+    scaled = network.scaled(width)
+    pairs = zip(network.architecture.blocks, scaled.architecture.blocks, strict=True)
+    for block, other in pairs:
+        assert other.out_channels % 8 == 0
+        assert 0.9 * width * block.out_channels <= other.out_channels <= max(8, width * block.out_channels + 8)
+        assert (other.op, other.kernel, other.expansion, other.stride) == (
+            block.op, block.kernel, block.expansion, block.stride
+        )  # fmt: skip
+        assert other.layers == block.layers
+
+
+@pytest.mark.parametrize("width", [0, -0.0, -1, float("nan"), float("inf"), float("-inf")])
+def test_a_width_that_is_not_positive_is_named(width: float) -> None:
+    with pytest.raises(SpaceError, match=f"a width multiplier is positive, not {width}"):
+        named_network("mnasnet-a1").scaled(width)
+
+
+@pytest.mark.parametrize("width", [1e4, 1e9, 1e300, 1e308])
+def test_a_width_beyond_what_the_notation_can_write_is_refused(width: float) -> None:
+    with pytest.raises(SpaceError):
+        named_network("mnasnet-a1").scaled(width)
+
+
+def test_a_block_that_only_grows_too_wide_is_refused_too() -> None:
+    with pytest.raises(SpaceError, match="out_channels is 1 to 99999, not 102400"):
+        named_network("mnasnet-a1").scaled(320)
 
 
 @pytest.mark.parametrize("name", ["height", "channels", "stem_stride", "head_channels", "classes"])

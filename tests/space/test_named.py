@@ -1,11 +1,17 @@
 """Published networks as their authors counted them, and the reading of an architecture argument."""
 
+import csv
+import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from real_data import real_data
 from strategies import TINY
 
 from mnas_evo.errors import NotationError
+from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import LANDMARKS, NAMED, named_network, read_networks
 from mnas_evo.space.notation import format_network, parse_network
@@ -27,6 +33,100 @@ def test_a_published_network_has_its_published_size(name: str, params: int, mill
     graph = lower(named_network(name))
     assert graph.params == params
     assert graph.macs / 1e6 == pytest.approx(millions_of_macs, rel=0.005)
+
+
+def test_efficientnet_lite0_has_its_published_number_of_parameters() -> None:
+    assert lower(named_network("efficientnet-lite0")).params == 4_652_008
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("expansion", [3, 6])
+def test_a1_with_one_kind_of_layer_has_a1s_widths_and_depths(expansion: int, kernel: int) -> None:
+    network, a1 = named_network(f"a1-mbconv{expansion}-k{kernel}"), named_network("mnasnet-a1")
+    alike = {"kernel": kernel, "expansion": expansion, "se_ratio": 0.0}
+    assert network.frame == a1.frame
+    assert network.architecture.blocks == tuple(replace(block, **alike) for block in a1.architecture.blocks)
+
+
+# Scaled, as others published it. torchvision 0.28, timm 1.0.31.
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "params"),
+    [
+        ("mnasnet-b1", 0.5, 2_218_512),
+        ("mnasnet-b1", 0.75, 3_170_208),
+        ("mnasnet-b1", 1.3, 6_282_256),
+        ("mnasnet-b1", 1.4, 7_115_728),
+        ("mnasnet-a1", 0.5, 2_082_006),
+        ("mnasnet-a1", 0.75, 2_912_278),
+        ("mnasnet-a1", 1.4, 6_105_992),
+    ],
+)
+def test_a_scaled_network_has_its_published_number_of_parameters(name: str, width: float, params: int) -> None:
+    assert lower(named_network(name).scaled(width)).params == params
+
+
+@pytest.mark.parametrize(("width", "millions"), [(0.75, "3.20"), (1.0, "4.42"), (1.3, "6.33"), (1.4, "7.16")])
+def test_mindcv_counts_running_statistics_among_b1s_parameters_and_cuts(width: float, millions: str) -> None:
+    graph = lower(named_network("mnasnet-b1").scaled(width))
+    assert (graph.params + graph.statistics) // 10_000 == int(millions.replace(".", ""))
+
+
+def test_statistics_are_a_mean_and_a_variance_of_every_normalised_channel() -> None:
+    graph = lower(parse_network("stem8/r1_k3_e2_o24_se0.25/head16"))
+    assert graph.statistics == 2 * (8 + 16 + 16 + 24 + 16)  # stem, expansion, depthwise, projection, head
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("width", [0.35, 1.0, 1.4])
+def test_the_input_changes_no_parameters_and_no_layer_vanishes(name: str, width: float) -> None:
+    network = named_network(name).scaled(width)
+    params = lower(network).params
+    for size in (28, 32, 96, 128, 160, 192, 224):
+        graph = lower(network.with_task(height=size, width=size, channels=3, classes=1000))
+        assert graph.params == params
+        assert all(min(shape) >= 1 for layer in graph.layers for shape in layer.values)
+        assert graph.layers[-1].in_shape[1:] == (-(-size // 32), -(-size // 32))
+
+
+def reference_network(name: str) -> Network:
+    """What a model of another library is called here: torchvision's `mnasnet0_75`, timm's `semnasnet_075`."""
+    library, model = name.split("/")
+    if match := re.fullmatch(r"mnasnet(\d_\d+)", model) if library == "torchvision" else None:
+        return named_network("mnasnet-b1").scaled(float(match[1].replace("_", ".")))
+    if match := re.fullmatch(r"(se)?mnasnet_(\d{3})", model):
+        return named_network("mnasnet-a1" if match[1] else "mnasnet-b1").scaled(int(match[2]) / 100)
+    own = {"mnasnet_small": "mnasnet-small", "mnasnet_a1": "mnasnet-a1", "mnasnet_b1": "mnasnet-b1",
+           "mobilenetv2_100": "mobilenet-v2", "efficientnet_lite0": "efficientnet-lite0"}  # fmt: skip
+    return named_network(own[model])
+
+
+def test_every_model_of_other_libraries_has_as_many_parameters_as_ours() -> None:
+    models = json.loads(real_data("reference-state-dicts.json").read_text())["models"]
+    assert {name: lower(reference_network(name)).params for name in models} == {
+        name: model["params"] for name, model in models.items()
+    }
+    assert len(models) == 17
+
+
+def test_block_strings_are_those_of_the_authors_code() -> None:
+    published = json.loads(real_data("mnasnet-reference-archs.json").read_text())
+    for name in ("mnasnet-a1", "mnasnet-b1", "mnasnet-small"):
+        said = published[name]
+        assert NAMED[name].split("/") == [f"stem{said['stem']}", *said["blocks"], f"head{said['head']}"]
+
+
+def test_a1s_published_scalings_have_our_sizes() -> None:
+    with real_data("mnasnet-a1-scaling.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len({(row["input_size"], row["depth_multiplier"]) for row in rows}) == len(rows) == 25
+    for row in rows:
+        size = int(row["input_size"])
+        network = named_network("mnasnet-a1").scaled(float(row["depth_multiplier"]))
+        graph = lower(network.with_task(height=size, width=size, channels=3, classes=1000))
+        assert f"{graph.params / 1e6:.1f}" == row["params_M"]
+        assert 1 <= float(row["madds_M"]) * 1e6 / graph.macs <= 1.03  # theirs count squeezing a little differently
 
 
 def test_every_landmark_has_a_name() -> None:

@@ -38,7 +38,7 @@ def test_a_tiny_se_ratio_is_written_so_that_it_can_be_read() -> None:
     assert parse_network(format_network(network)) == network
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", [name for name in NAMED if not name.startswith("a1-")])  # those are our words
 def test_an_official_string_is_canonical_but_for_what_it_says_too_much(name: str) -> None:
     network = parse_network(NAMED[name], check_inputs=False)
     assert parse_network(format_architecture(network)) == network

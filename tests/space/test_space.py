@@ -3,26 +3,24 @@
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import TINY, genomes
+from walking import SHARED_FILTERS, SHARED_OP, check_rows, every_genome, small_spaces
 
 from mnas_evo.errors import SpaceError
 from mnas_evo.space.graph import Layer
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import named_network
-from mnas_evo.space.notation import parse_network
+from mnas_evo.space.notation import format_network, parse_network
 from mnas_evo.space.space import Genes, SearchSpace, distinct_rows
-from mnas_evo.space.space_file import load_space
+from mnas_evo.space.space_file import load_space, space_names
 
-PAPER = load_space("paper")
-DIGITS = load_space("digits")
-# Every block keeps the size and may keep the channels: here what comes in decides which genomes are one architecture.
-SQUARE = replace(TINY, name="square", blocks=(replace(TINY.blocks[0], channels=32), replace(TINY.blocks[1], stride=1)))
+NAMED_SPACES = {name: load_space(name) for name in space_names()}
+PAPER, DIGITS = NAMED_SPACES["paper"], NAMED_SPACES["digits"]
 
 
 def counts(layer: Layer) -> np.ndarray:
@@ -30,12 +28,7 @@ def counts(layer: Layer) -> np.ndarray:
     return np.array([layer.macs, layer.params, len(layer.ops), 1], dtype=np.float64)
 
 
-SUMS = {space.name: space.gene_sums(counts) for space in (PAPER, DIGITS, TINY)}
-
-
-def every_genome(space: SearchSpace) -> Genes:
-    """All genomes of a space, in order: shape (n, g)."""
-    return np.array(list(product(*(range(size) for size in space.sizes))), dtype=np.int64)
+SUMS = {space.name: space.gene_sums(counts) for space in (PAPER, DIGITS, TINY, SHARED_OP, SHARED_FILTERS)}
 
 
 # The paper's space
@@ -71,25 +64,24 @@ def test_the_papers_space_holds_its_skeletons_mbconvs() -> None:
 
 # Laws of genes
 
-two_spaces = pytest.mark.parametrize("space", [PAPER, DIGITS], ids=["paper", "digits"])
-two_small_spaces = pytest.mark.parametrize("space", [TINY, SQUARE], ids=["tiny", "square"])
+some_spaces = pytest.mark.parametrize("space", [PAPER, DIGITS, SHARED_OP, SHARED_FILTERS], ids=lambda space: space.name)
 
 
-@two_spaces
+@some_spaces
 @given(st.data())
 def test_canonical_form_is_idempotent(space: SearchSpace, data: st.DataObject) -> None:
     once = space.canonical(data.draw(genomes(space)))
     assert np.array_equal(space.canonical(once), once)
 
 
-@two_spaces
+@some_spaces
 @given(st.data())
 def test_canonical_form_keeps_the_architecture(space: SearchSpace, data: st.DataObject) -> None:
     genes = data.draw(genomes(space))
     assert space.networks(space.canonical(genes)) == space.networks(genes)
 
 
-@two_spaces
+@some_spaces
 @given(st.data())
 def test_encoding_undoes_decoding_up_to_canonical_form(space: SearchSpace, data: st.DataObject) -> None:
     genes = data.draw(genomes(space))
@@ -97,7 +89,7 @@ def test_encoding_undoes_decoding_up_to_canonical_form(space: SearchSpace, data:
     assert np.array_equal(back, space.canonical(genes))
 
 
-@two_spaces
+@some_spaces
 @given(st.data())
 def test_a_genomes_string_is_read_back_as_its_network(space: SearchSpace, data: st.DataObject) -> None:
     genes = data.draw(genomes(space))
@@ -106,17 +98,17 @@ def test_a_genomes_string_is_read_back_as_its_network(space: SearchSpace, data: 
         assert space.contains(parse_network(string))
 
 
-@two_small_spaces
+@small_spaces
 def test_all_genomes_of_a_small_space_fall_together_exactly_as_their_graphs_do(space: SearchSpace) -> None:
     genes = every_genome(space)
     canonical = [tuple(row) for row in space.canonical(genes)]
     graphs = [lower(network) for network in space.networks(genes)]
     pairs = set(zip(canonical, graphs, strict=True))
-    assert len(genes) == space.genomes == 72**2
+    assert len(genes) == space.genomes
     assert len(pairs) == len(set(canonical)) == len(set(graphs)) == space.architectures
 
 
-@two_small_spaces
+@small_spaces
 def test_canonical_form_is_the_first_genome_of_its_architecture(space: SearchSpace) -> None:
     genes = every_genome(space)
     first: dict[object, tuple[int, ...]] = {}
@@ -125,13 +117,13 @@ def test_canonical_form_is_the_first_genome_of_its_architecture(space: SearchSpa
     assert {tuple(row) for row in space.canonical(genes)} == set(first.values())
 
 
-@two_small_spaces
+@small_spaces
 def test_the_rows_of_a_small_space_are_those_of_all_its_architectures(space: SearchSpace) -> None:
     used = {layer for network in space.networks(every_genome(space)) for layer in lower(network).layers}
     assert set(space.layers()) == used
 
 
-@two_spaces
+@some_spaces
 @given(st.data())
 def test_sums_over_genes_are_sums_over_layers(space: SearchSpace, data: st.DataObject) -> None:
     genes = data.draw(genomes(space))
@@ -139,7 +131,7 @@ def test_sums_over_genes_are_sums_over_layers(space: SearchSpace, data: st.DataO
     assert np.array_equal(space.sum_over(genes, SUMS[space.name]), expected)
 
 
-@two_spaces
+@some_spaces
 @given(st.data())
 def test_sums_are_those_of_the_canonical_genome(space: SearchSpace, data: st.DataObject) -> None:
     genes = data.draw(genomes(space))
@@ -160,6 +152,45 @@ def test_distinct_rows_are_the_first_of_each_genome(genes: Genes) -> None:
     assert len(picked) == len({tuple(row) for row in genes})
     assert {tuple(genes[i]) for i in picked} == {tuple(row) for row in genes}
     assert all(tuple(genes[i]) not in {tuple(row) for row in genes[:i]} for i in picked)
+
+
+# Rows and counts from genes
+
+
+@pytest.mark.parametrize("name", ["paper", "digits", "around-a1", "mbconv-e146", "nas-bench-macro", "single-op"])
+@given(st.data())
+def test_the_rows_of_a_genome_are_those_of_its_layers_in_order(name: str, data: st.DataObject) -> None:
+    space = NAMED_SPACES[name]
+    genes = data.draw(genomes(space))
+    check_rows(space, genes)
+
+
+@small_spaces
+def test_the_rows_of_all_genomes_of_a_small_space_are_those_of_their_layers(space: SearchSpace) -> None:
+    check_rows(space, every_genome(space)[:: space.genomes // 500])
+
+
+def test_only_what_a_block_has_less_than_it_could_is_filled_up() -> None:
+    # Two blocks of one to two layers between stem and head.
+    genes = np.array([[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1]])
+    indices = TINY.layer_indices(genes)
+    assert indices.shape == (2, 1 + 1 + 2 + 2)
+    assert (indices == -1).tolist() == [[False, False, False, True, False, False], [False] * 6]
+
+
+def test_a_layer_that_is_both_a_stem_and_a_blocks_is_one_row() -> None:
+    text = "8x8x8/stem8_s1/r1_k3_o8_noskip_conv/head8/2"
+    frame = replace(TINY.frame, height=8, width=8, channels=8, stem_stride=1, head_channels=8, classes=2)
+    one = replace(TINY.blocks[0], ops=("conv",), se_ratios=(0.0,), skips=("none",))
+    space = replace(TINY, frame=frame, blocks=(one,))
+    assert space.strings(np.zeros((1, 6), dtype=np.int64)) == [format_network(parse_network(text))]
+    assert space.layer_indices(np.zeros((1, 6), dtype=np.int64)).tolist() == [[0, 0, 1, 2]]
+
+
+def test_counts_and_rows_of_no_genomes_are_empty() -> None:
+    none = np.zeros((0, len(TINY.sizes)), dtype=np.int64)
+    assert TINY.macs(none).shape == TINY.params(none).shape == (0,)
+    assert TINY.layer_indices(none).shape == (0, 6)
 
 
 # Sampling
@@ -219,9 +250,12 @@ def test_a_space_holds_no_network_of_another_frame() -> None:
 
 def test_the_fingerprint_is_of_what_defines_the_space_but_its_name() -> None:
     assert replace(TINY, name="another").fingerprint == TINY.fingerprint
+    assert replace(TINY, shared=("op",)).fingerprint != replace(TINY, shared=("skip",)).fingerprint
     for other in (
         replace(TINY, blocks=TINY.blocks[:1]),
         replace(TINY, blocks=(replace(TINY.blocks[0], kernels=(5,)), TINY.blocks[1])),
         replace(TINY, frame=replace(TINY.frame, classes=5)),
+        replace(TINY, shared=("op",)),
+        replace(TINY, shared=("op", "kernel")),
     ):
         assert other.fingerprint != TINY.fingerprint

@@ -1,0 +1,73 @@
+"""Networks run in tests: with weights as if trained, by torch and by onnxruntime, and their multiply-adds counted."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from mnas_evo.models.onnx_writer import TrainedWeights, onnx_model
+from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
+from mnas_evo.space.graph import Graph
+
+
+def session(model: str | bytes, *, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A session of onnxruntime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def as_if_trained(graph: Graph, *, options: ModuleOptions | None = None) -> GraphNetwork:
+    """A module whose norms have statistics and scales of their own, so that folding them shows."""
+    module = GraphNetwork(graph, options=options)
+    initialise(module, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            if name.endswith(("running_var", "norm.weight")):
+                tensor.uniform_(0.5, 2.0, generator=generator)
+            elif name.endswith(("running_mean", "bias")):
+                tensor.normal_(0.0, 0.3, generator=generator)
+    return module.eval()
+
+
+def images_for(graph: Graph, *, n: int = 2) -> Tensor:
+    """Standard normal images of a graph's input shape."""
+    return torch.randn(n, *graph.in_shape, generator=torch.Generator().manual_seed(2))
+
+
+def outputs(module: nn.Module, images: Tensor) -> Tensor:
+    """What a module gives, without gradients."""
+    with torch.no_grad():
+        found: Tensor = module(images)
+    return found
+
+
+def relative_difference(graph: Graph, module: GraphNetwork, *, n: int = 1, batch: int | str = 1) -> float:
+    """Largest difference between torch's and onnxruntime's outputs, over the largest output."""
+    images = images_for(graph, n=n)
+    expected = outputs(module, images).numpy()
+    model = onnx_model(graph, weights=TrainedWeights(module), batch=batch)
+    onnx.checker.check_model(model, full_check=True)
+    (found,) = session(model.SerializeToString()).run(None, {"images": images.numpy()})
+    assert found.reshape(n, -1).shape == expected.shape
+    return float(np.abs(found.reshape(n, -1) - expected).max() / np.abs(expected).max())
+
+
+def multiply_adds(network: GraphNetwork, images: Tensor) -> int:
+    """Multiply-adds of one image, counted while it runs."""
+    found: list[int] = []
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(module, nn.Conv2d | nn.Linear)
+        each = module.weight[0].numel()
+        found.append(each * output[0].numel())
+
+    hooks = [
+        module.register_forward_hook(count) for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    network(images[:1])
+    for hook in hooks:
+        hook.remove()
+    return sum(found)
