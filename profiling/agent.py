@@ -266,17 +266,24 @@ RUNTIMES = {kind.name: kind for kind in (OnnxRuntime, OpenVino, Torch, TorchCuda
 
 
 class Loaded:
-    """Models kept from visit to visit while memory allows: loading one takes longer than many a visit."""
+    """Models of a folder kept from visit to visit while memory allows: loading one takes longer than many a visit."""
 
     def __init__(self, runtime: Any) -> None:
         self.runtime = runtime
         self._kept: Dict[Tuple[Any, ...], Once] = {}
-        self._limit_bytes = min(MOST_KEPT_BYTES, _memory_bytes() // 4)
+        self._folder = ""
+        self._limit_bytes = 0
 
-    def get(self, path: str, shape: Tuple[int, ...]) -> Once:
-        """The model of a path, loaded before or now."""
+    def get(self, folder: str, model: str, shape: Tuple[int, ...]) -> Once:
+        """The model of a folder, loaded before or now."""
+        if folder != self._folder:
+            self._folder = folder
+            self._kept.clear()
+            # What was freed is not given back to the system at once: the limit is on what comes beside it.
+            self._limit_bytes = _resident_bytes() + min(MOST_KEPT_BYTES, _memory_bytes() // 4)
+        path = os.path.join(folder, model)
         entry = os.stat(path)
-        key = (path, shape, entry.st_mtime_ns, entry.st_size)  # another campaign may write other models there
+        key = (model, shape, entry.st_mtime_ns, entry.st_size)  # another campaign may write other models there
         if key in self._kept:
             return self._kept[key]
         import numpy
@@ -291,7 +298,7 @@ class Loaded:
 def measure(loaded: Loaded, folder: str, visit: Message, limits: Message) -> Message:
     """One visit: loads the model, runs it for the time asked, keeps every time, the first (cold) one too."""
     began = time.perf_counter_ns()
-    once = loaded.get(os.path.join(folder, visit["model"]), tuple(visit["in_shape"]))
+    once = loaded.get(folder, visit["model"], tuple(visit["in_shape"]))
     times: List[int] = []
     clock = time.perf_counter_ns
     spent = 0

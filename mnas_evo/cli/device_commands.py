@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage
+from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage, tell
 
 TableOption = Annotated[
     Path, typer.Option("--table", help="Folder of the latency table, or the name of a shipped one.")
@@ -26,8 +26,16 @@ def profile(
     ] = 100,
     minutes: Annotated[
         float,
-        typer.Option(help="Time inside the device; less if the noise is low sooner, but 5 passes at least.", min=0),
+        typer.Option(
+            help="Time on the device; less if the noise is low sooner. Where it is short, the rows used most are "
+            "measured; 0 stands for the fewest passes over all.",
+            min=0,
+        ),
     ] = 30,
+    resolution: Annotated[
+        int | None, typer.Option(help="Height and width of the images, instead of the space's own.", min=1)
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Images that go through a model at once.", min=1)] = 1,
     missing: Annotated[bool, typer.Option("--missing", help="Only the rows that the table lacks.")] = False,
     seed: Annotated[int, typer.Option(help="Of the order of visits and the sample of networks.", min=0)] = 0,
 ) -> None:
@@ -36,6 +44,8 @@ def profile(
     Every row and network is visited in several shuffled passes, with a reference network between, so that the table
     knows its own noise. Example: mnas-evo profile local --space paper --table my-laptop --minutes 20
     """
+    from dataclasses import replace
+
     from mnas_evo.cli.architectures import read_arch
     from mnas_evo.devices.profile import ProfileRequest
     from mnas_evo.devices.profile import profile as measure
@@ -44,22 +54,40 @@ def profile(
 
     where = parse_target(target)
     loaded = load_space(space) if space else None
+    if loaded and resolution:
+        loaded = replace(loaded, frame=replace(loaded.frame, height=resolution, width=resolution))
     task = loaded.frame if loaded else None
-    asked = tuple(network for text in arch or () for network in read_arch(text, task=task))
-    request = ProfileRequest(loaded, asked, networks=networks, missing=missing, seed=seed)
+    asked = [network for text in arch or () for network in read_arch(text, task=task)]
+    if resolution:
+        asked = [
+            network.with_task(
+                height=resolution,
+                width=resolution,
+                channels=network.frame.channels,
+                classes=network.frame.classes,
+            )
+            for network in asked
+        ]
+    request = ProfileRequest(loaded, tuple(asked), networks=networks, missing=missing, batch=batch, seed=seed)
     with opened(where) as device, stage("profiling") as report:
-        found, campaign = measure(table, device, request, target=str(where), minutes=minutes, progress=report)
+        found, campaign = measure(table, device, request, target=str(where), minutes=minutes, progress=report, say=tell)
     print(f"{found.device.soc}, {found.device.runtime} {found.device.runtime_version}")
     if campaign is None:
         print(f"{table}: nothing is missing")
         return
     print(
         f"{table}: {len(found.rows)} rows, {len(found.networks)} networks; "
-        f"{campaign.passes} passes in {campaign.device_seconds:.0f} s on the device"
+        f"{campaign.passes} passes in {campaign.device_seconds:.0f} s on the device, "
+        f"{100 * (campaign.inside_seconds or 0) / max(campaign.device_seconds, 1e-9):.0f} % of it inside the runtime"
     )
     for kind, noise in (("rows", campaign.noise_rows_percent), ("networks", campaign.noise_networks_percent)):
         if noise is not None:
             print(_judgement(kind, noise))
+    if campaign.unstable:
+        print(
+            f"unstable: {len(campaign.unstable)} are known to no better than 3 %; give more --minutes or a quieter "
+            f"machine. The worst: {campaign.unstable[0]}"
+        )
     if campaign.refused:
         print(f"the device refused {len(campaign.refused)}: {', '.join(campaign.refused[:3])}")
     if any(entry.role == "sampled" for entry in found.networks):

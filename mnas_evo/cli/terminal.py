@@ -61,6 +61,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     console.print(table, markup=False)
 
 
+def tell(text: str) -> None:
+    """A line on stderr, above a progress bar where one stands."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def is_unicode() -> bool:
     """Whether stdout can show characters beyond ASCII."""
     return "utf" in (sys.stdout.encoding or "").lower()

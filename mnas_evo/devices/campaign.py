@@ -23,6 +23,8 @@ REFERENCE_EVERY = 8
 FEWEST_PASSES = 4
 MOST_PASSES = 40
 VISIT_NS = {"row": 2_000_000, "network": 6_000_000}
+KINDS = tuple(VISIT_NS)
+UNSTABLE_PERCENT = 3.0
 REFERENCE = "reference"
 
 Progress = Callable[[float, str], None]
@@ -49,7 +51,10 @@ class CampaignForm(Form):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a campaign found: rows and networks, the reference's time, passes and the time spent on the device."""
+    """What a campaign found: rows and networks, the reference's time, passes and the time spent on the device.
+
+    `unstable` are the items whose interval stayed wide; `inside_seconds` were spent inside the runtime's call.
+    """
 
     rows: Combined
     networks: Combined
@@ -57,6 +62,8 @@ class Outcome:
     passes: int
     device_seconds: float
     refused: tuple[str, ...]
+    unstable: tuple[str, ...]
+    inside_seconds: float
     date: str
 
 
@@ -87,12 +94,15 @@ class Campaign:
         *,
         minutes: float,
         wanted_noise_percent: float = 0.5,
+        wanted_interval_percent: float = 2.0,
         fewest_passes: int = FEWEST_PASSES,
         progress: Progress,
     ) -> Outcome:
-        """Visits every item at least `fewest_passes` times, then on until the noise is as wanted or the time is spent.
+        """Visits every item at least `fewest_passes` times, then on until all is as wanted or the time is spent.
 
-        `minutes` counts time on the device, what earlier runs of this campaign spent included.
+        While a kind's noise is above `wanted_noise_percent`, all its items are visited again; then only those whose
+        interval is wider than `wanted_interval_percent`, either way. `minutes` counts time on the device, what earlier
+        runs of this campaign spent included.
 
         Raises:
             DeviceError: the device failed; everything measured is kept.
@@ -102,14 +112,18 @@ class Campaign:
         with only_process(self._folder, doing="measuring into"):
             self._check_same()
             runs = self._log.read()
+            visited = list(range(len(self._items)))
             for number in range(MOST_PASSES):
-                runs = self._finish_pass(number, runs, minutes=minutes, fewest=fewest_passes, progress=progress)
+                order = self._order(number, visited)
+                runs = self._finish_pass(number, order, runs, minutes=minutes, fewest=fewest_passes, progress=progress)
                 # Judged on what an uninterrupted campaign would have by now, so that a resumed one ends where it would.
                 so_far = [(p, run) for p, run in runs if p <= number]
-                if number + 1 >= fewest_passes and (
-                    _seconds(so_far) >= 60 * minutes or self._quiet_enough(so_far, wanted_noise_percent)
-                ):
-                    break
+                if number + 1 >= fewest_passes:
+                    if _seconds(so_far) >= 60 * minutes:
+                        break
+                    visited = self._unsettled(so_far, wanted_noise_percent, wanted_interval_percent)
+                    if not visited:
+                        break
             outcome = self._outcome(runs)
         progress(1.0, f"{outcome.passes} passes")
         return outcome
@@ -135,12 +149,18 @@ class Campaign:
             raise RequestError(f"{self._folder} was begun with seed {found.seed}, not {asked.seed}; give another")
 
     def _finish_pass(
-        self, number: int, runs: list[tuple[int, Run]], *, minutes: float, fewest: int, progress: Progress
+        self,
+        number: int,
+        order: list[int],
+        runs: list[tuple[int, Run]],
+        *,
+        minutes: float,
+        fewest: int,
+        progress: Progress,
     ) -> list[tuple[int, Run]]:
         """Makes the visits of one pass that the log does not hold yet."""
         done = {(p, run.slot) for p, run in runs}
         refused = {run.item for _, run in runs if run.refusal is not None}
-        order = self._order(number)
         left = [(slot, i) for slot, i in enumerate(order) if (number, slot) not in done]
         left = [(slot, i) for slot, i in left if self._item(i).key not in refused]
         if not left:
@@ -160,15 +180,15 @@ class Campaign:
                 self._log.append(number, run)
                 runs.append((number, run))
                 spent += run.wall_ns / 1e9
-            visited = number * len(order) + stretch[-1][0] + 1
-            share = min(visited / (fewest * len(order)), spent / (60 * minutes) if minutes > 0 else 1.0)
-            progress(min(share, 0.999), f"pass {number + 1}, {len(self._items)} items")
+            done_share = (number + (stretch[-1][0] + 1) / len(order)) / fewest
+            share = min(done_share, spent / (60 * minutes) if minutes > 0 else 1.0)
+            progress(min(share, 0.999), f"pass {number + 1}, {len(order) - order.count(-1)} items")
         return runs
 
-    def _order(self, number: int) -> list[int]:
+    def _order(self, number: int, visited: list[int]) -> list[int]:
         """Item numbers of one pass in a fresh random order, with the reference (-1) before, between and after."""
         rng = np.random.default_rng([self._seed, number])
-        order = [int(i) for i in rng.permutation(len(self._items))]
+        order = [int(i) for i in rng.permutation(visited)]
         with_reference = [-1]
         for start in range(0, len(order), REFERENCE_EVERY):
             with_reference += [*order[start : start + REFERENCE_EVERY], -1]
@@ -197,22 +217,40 @@ class Campaign:
                 (folder / name).write_bytes(model.SerializeToString())
         (folder / ".complete").touch()
 
-    def _quiet_enough(self, runs: list[tuple[int, Run]], wanted_percent: float) -> bool:
-        found = [self._combined(kind, runs).noise_percent for kind in ("row", "network")]
-        return all(noise <= wanted_percent for noise in found if np.isfinite(noise))
+    def _unsettled(self, runs: list[tuple[int, Run]], noise_percent: float, interval_percent: float) -> list[int]:
+        """Numbers of the items that another pass should visit."""
+        wide: set[str] = set()
+        for kind in KINDS:
+            found = self._combined(kind, runs)
+            noisy = np.isfinite(found.noise_percent) and found.noise_percent > noise_percent
+            wide |= {
+                item
+                for item, width, visits in zip(found.items, found.interval_percent, found.visits, strict=True)
+                if visits and (noisy or width > interval_percent)
+            }
+        return [number for number, item in enumerate(self._items) if item.key in wide]
 
     def _combined(self, kind: str, runs: list[tuple[int, Run]]) -> Combined:
         keys = [item.key for item in self._items if item.kind == kind]
         return combine(runs, keys, reference=REFERENCE, seed=self._seed)
 
     def _outcome(self, runs: list[tuple[int, Run]]) -> Outcome:
+        rows, networks = (self._combined(kind, runs) for kind in KINDS)
+        unstable = [
+            (width, item)
+            for found in (rows, networks)
+            for item, width in zip(found.items, found.interval_percent, strict=True)
+            if UNSTABLE_PERCENT < width < np.inf
+        ]
         return Outcome(
-            self._combined("row", runs),
-            self._combined("network", runs),
+            rows,
+            networks,
             float(np.median([ms for _, _, ms in reference_series(runs, reference=REFERENCE)])),
             len({number for number, _ in runs}),
             _seconds(runs),
             tuple(sorted({run.item for _, run in runs if run.refusal is not None})),
+            tuple(item for _, item in sorted(unstable, reverse=True)),
+            sum(sum(run.times_ns) for _, run in runs) / 1e9,
             datetime.datetime.now(datetime.UTC).date().isoformat(),
         )
 

@@ -1,13 +1,14 @@
 """Profiling: from a device and a space to a latency table, in a campaign that survives anything."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mnas_evo.devices.campaign import FEWEST_PASSES, Campaign, Item, Outcome, Progress
+from mnas_evo.devices.campaign import FEWEST_PASSES, MOST_PASSES, Campaign, Item, Outcome, Progress
+from mnas_evo.devices.survey import Survey
 from mnas_evo.errors import RequestError
 from mnas_evo.files import fingerprint, only_process, versions, write_text
 from mnas_evo.latency.combine import Combined
@@ -29,21 +30,23 @@ from mnas_evo.space.graph import Graph, Layer
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import LANDMARKS, named_network
 from mnas_evo.space.notation import format_network
-from mnas_evo.space.sampling import spread_evenly
-from mnas_evo.space.space import SearchSpace, distinct_rows
+from mnas_evo.space.space import SearchSpace
 
 REFERENCE = "mobilenet-v2"
-_CANDIDATES = 20_000
 
 
 @dataclass(frozen=True)
 class ProfileRequest:
-    """What to measure: a space's rows and a sample of its networks, and networks asked for by name or string."""
+    """What to measure: a space's rows and a sample of its networks, and networks asked for by name or string.
+
+    `batch` images go through a model at once.
+    """
 
     space: SearchSpace | None
     asked: tuple[Network, ...] = ()
     networks: int = 100
     missing: bool = False
+    batch: int = 1
     seed: int = 0
 
     @property
@@ -57,11 +60,21 @@ class ProfileRequest:
 
 
 def profile(
-    folder: Path, device: Device, request: ProfileRequest, *, target: str, minutes: float, progress: Progress
+    folder: Path,
+    device: Device,
+    request: ProfileRequest,
+    *,
+    target: str,
+    minutes: float,
+    progress: Progress,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Table, CampaignFacts | None]:
     """Measures what is asked into the table folder; begun before, it goes on where it was.
 
-    The campaign is None where only what is missing was asked for and nothing is.
+    Where the fewest passes over all rows of a space would take longer than `minutes`, the rows that its architectures
+    use most are measured, as many as the time allows; 0 minutes stand for the fewest passes over all. `say` is told
+    beforehand what will be measured, how long it takes and why. The campaign is None where nothing is missing that was
+    asked for as missing.
 
     Raises:
         RequestError: nothing to measure, a read-only folder, or a table of another device.
@@ -71,7 +84,7 @@ def profile(
     with only_process(folder, doing="profiling into"):
         table = read_table(folder) if (folder / "device.json").exists() else None
         # A table is known by its folder; what its machine is called at home concerns nobody else.
-        facts = device.facts().model_copy(update={"name": folder.name})
+        facts = device.facts().model_copy(update={"name": folder.name, "batch": request.batch})
         if table is not None and (differences := table.device.differences(facts)):
             raise RequestError(
                 f"{folder} was measured on another device ({'; '.join(differences)}); give another --table"
@@ -85,17 +98,23 @@ def profile(
             networks = {name: entry for name, entry in networks.items() if name not in known}
             if not layers and not networks:
                 return table, None
-        identity = _identity(request, layers, networks, facts)
         sampled: list[Network] = []
-        if request.space is not None and request.networks and not request.missing:
+        if request.space is not None and layers:
+            identity = _identity(request, layers, networks, facts)
             rows = _scout(folder, device, layers, request, identity=identity, facts=facts, progress=progress)
-            sampled = _spread(request, rows, facts)
+            survey = Survey(request.space, rows, facts, request.seed)
+            layers = _affordable(survey, layers, networks, request, minutes=minutes, say=say)
+            if request.networks and not request.missing:
+                sampled = survey.spread(request.networks, layers=layers)
         for network in sampled:
             networks.setdefault(format_network(network), ("sampled", network))
         items = [_row_item(layer, facts) for layer in layers]
         items += [Item(name, "network", lower(network)) for name, (_, network) in networks.items()]
+        identity = _identity(request, layers, networks, facts)
         raw = folder / "raw" / identity
-        campaign = Campaign(raw, device, items, reference=_reference(request.task), seed=request.seed)
+        campaign = Campaign(
+            raw, device, items, reference=_reference(request.task), batch=request.batch, seed=request.seed
+        )
         outcome = campaign.measure(
             minutes=minutes,
             fewest_passes=FEWEST_PASSES,
@@ -149,7 +168,7 @@ def _scout(
     """One quick pass over the rows, which says how fast networks will be, so that a sample can be spread over that."""
     raw = folder / "raw" / f"{identity}-scout"
     items = [_row_item(layer, facts) for layer in layers]
-    campaign = Campaign(raw, device, items, reference=_reference(request.task), seed=request.seed)
+    campaign = Campaign(raw, device, items, reference=_reference(request.task), batch=request.batch, seed=request.seed)
     outcome = campaign.measure(
         minutes=0.0, fewest_passes=1, progress=lambda share, _: progress(0.05 * share, "a first look at every row")
     )
@@ -157,19 +176,34 @@ def _scout(
     return _measured(outcome.rows)
 
 
-def _spread(request: ProfileRequest, rows: dict[str, Measured], facts: DeviceFacts) -> list[Network]:
-    """Networks of the space spread evenly over the sum of their rows, from its 1st to its 99th percentile."""
-    space = request.space
-    assert space is not None
-    rng = np.random.default_rng([request.seed, 1])
-    genes = space.sample(_CANDIDATES, rng=rng)
-    genes = genes[list(distinct_rows(genes))]
-    # A row that the device refused counts as none here: this only chooses what to measure.
-    sums = space.gene_sums(
-        lambda layer: np.array([found.ms if (found := rows.get(row_key(layer, device=facts))) else 0.0])
+def _affordable(
+    survey: Survey,
+    layers: list[Layer],
+    networks: _Networks,
+    request: ProfileRequest,
+    *,
+    minutes: float,
+    say: Callable[[str], None],
+) -> list[Layer]:
+    """The rows that the fewest passes have time for, and what there is to be said about it."""
+    count = len(networks) + (0 if request.missing else request.networks)
+    pass_seconds = survey.pass_seconds(layers, networks=count)
+    lasts = f"{pass_seconds:.0f} s" if pass_seconds < 90 else f"{pass_seconds / 60:.1f} minutes"
+    say(
+        f"{len(layers):,} rows and {count} whole networks: a pass over all takes about {lasts}; {FEWEST_PASSES} to "
+        f"{MOST_PASSES} passes, until the noise is low or {minutes:g} minutes are spent"
     )
-    ms = space.sum_over(genes, sums)[:, 0]
-    return space.networks(genes[spread_evenly(ms, request.networks)])
+    if minutes == 0 or FEWEST_PASSES * pass_seconds <= 60 * minutes:
+        return layers
+    needed = {layer for _, network in networks.values() for layer in lower(network).layers}
+    kept = survey.affordable(layers, needed=needed, networks=count, pass_seconds=60 * minutes / FEWEST_PASSES)
+    share = sum(survey.uses.get(layer, 0) for layer in kept) / max(1, sum(survey.uses.values()))
+    say(
+        f"{minutes:g} minutes allow for {len(kept):,} of the rows: those used most, {100 * share:.1f} % of the layers "
+        f"of sampled architectures. For all give --minutes {FEWEST_PASSES * pass_seconds / 60:.2g}, or go on later "
+        "with --missing"
+    )
+    return kept
 
 
 def _row_item(layer: Layer, facts: DeviceFacts) -> Item:
@@ -204,6 +238,7 @@ def _facts(outcome: Outcome, *, identity: str, target: str, space: SearchSpace |
         space_fingerprint=space.fingerprint if space else None,
         passes=outcome.passes,
         device_seconds=round(outcome.device_seconds, 3),
+        inside_seconds=round(outcome.inside_seconds, 3),
         noise_rows_percent=known(outcome.rows.noise_percent),
         noise_networks_percent=known(outcome.networks.noise_percent),
         exposure_rows=outcome.rows.exposure,
@@ -213,6 +248,7 @@ def _facts(outcome: Outcome, *, identity: str, target: str, space: SearchSpace |
         seed=seed,
         versions=versions(),
         refused=outcome.refused,
+        unstable=outcome.unstable,
     )
 
 

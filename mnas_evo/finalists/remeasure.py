@@ -88,7 +88,8 @@ def remeasure(
         if not chosen:
             raise RequestError(f"{folder} has no front with latencies to measure again")
         table = read_table(find_table(form.table)) if form.table else None
-        facts = device.facts()
+        batch = table.device.batch if table is not None else 1
+        facts = device.facts().model_copy(update={"batch": batch})
         name = table.name if table is not None else facts.runtime
         if table is not None and (differences := table.device.differences(facts)):
             raise RequestError(
@@ -100,7 +101,7 @@ def remeasure(
         raw = folder / "remeasure" / identity
         reference = named_network("mobilenet-v2", task=parse_network(names[0]).frame)
         items = [Item(name, "network", lower(parse_network(name))) for name in names]
-        campaign = Campaign(raw, device, items, reference=("mobilenet-v2", lower(reference)), seed=seed)
+        campaign = Campaign(raw, device, items, reference=("mobilenet-v2", lower(reference)), batch=batch, seed=seed)
         outcome = campaign.measure(
             minutes=minutes, wanted_noise_percent=WANTED_NOISE_PERCENT, fewest_passes=PASSES, progress=progress
         )

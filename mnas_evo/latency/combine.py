@@ -164,7 +164,8 @@ def _exposure(times: Matrix, drift: Matrix, correction: Correction) -> Matrix:
     freedom = np.maximum(counts[:, 0] - 2, 1)
     noise = float(np.median(((logs - slopes[:, None] * levels) ** 2).sum(axis=1) / freedom))
     between = float(np.average((slopes - common) ** 2, weights=moved) - noise * len(times) / moved.sum())
-    trust = moved / (moved + noise / between) if between > 0 else np.zeros(len(times))
+    signal = moved * max(between, 0.0)
+    trust = np.divide(signal, signal + noise, out=np.zeros(len(times)), where=signal > 0)
     own: Matrix = np.clip(trust * slopes + (1 - trust) * common, 0.0, 1.5)
     return own
 

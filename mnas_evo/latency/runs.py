@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import SEEK_END
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from mnas_evo.errors import DamagedFile
 from mnas_evo.files import Part
@@ -51,10 +51,12 @@ class Visit:
 class Plan:
     """Visits in order. A visit lasts `visit_ns` and at least `min_repeats` runs, and never more than `max_repeats`."""
 
+    MIN_REPEATS: ClassVar[int] = 5
+
     folder: Path
     visits: tuple[Visit, ...]
     visit_ns: int
-    min_repeats: int = 5
+    min_repeats: int = MIN_REPEATS
     max_repeats: int = 200
 
 

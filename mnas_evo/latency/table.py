@@ -45,7 +45,10 @@ class MeasuredNetwork:
 
 
 class CampaignFacts(Part):
-    """How one campaign went. Noise is the mean error of a time, as random halves of the passes tell it."""
+    """How one campaign went. Noise is the mean error of a time, as random halves of the passes tell it.
+
+    `unstable` are the items whose interval stayed wide; `inside_seconds` were spent inside the runtime's call.
+    """
 
     id: str
     date: str
@@ -63,6 +66,8 @@ class CampaignFacts(Part):
     seed: int
     versions: dict[str, str]
     refused: tuple[str, ...] = ()
+    unstable: tuple[str, ...] = ()
+    inside_seconds: float | None = None
 
 
 class DeviceForm(Form):

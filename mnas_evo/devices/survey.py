@@ -1,0 +1,83 @@
+"""What a first look at every row tells: what a campaign will cost, which rows the time allows for, what to sample."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnas_evo.devices.campaign import REFERENCE_EVERY, VISIT_NS
+from mnas_evo.latency.runs import DeviceFacts, Plan
+from mnas_evo.latency.table import Measured, row_key
+from mnas_evo.space.architecture import Network
+from mnas_evo.space.graph import Layer
+from mnas_evo.space.sampling import spread_evenly
+from mnas_evo.space.space import Genes, SearchSpace, distinct_rows
+
+_CANDIDATES = 20_000
+_AROUND_THE_CALL = 1.2  # a visit's time over the time inside the runtime's call, models being kept
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A space whose rows were each visited once on a device; a row that was refused counts as no time, here only."""
+
+    space: SearchSpace
+    rows: Mapping[str, Measured]
+    facts: DeviceFacts
+    seed: int
+
+    def row_ms(self, layer: Layer) -> float:
+        """A row's time at first sight."""
+        found = self.rows.get(row_key(layer, device=self.facts))
+        return found.ms if found is not None else 0.0
+
+    def pass_seconds(self, layers: Sequence[Layer], *, networks: int) -> float:
+        """About how long a pass over rows and whole networks will take."""
+        typical_ms = float(np.median(self._sums))
+        return sum(self._row_seconds(layer) for layer in layers) + networks * _visit_seconds("network", typical_ms)
+
+    def affordable(
+        self, layers: Sequence[Layer], *, needed: set[Layer], networks: int, pass_seconds: float
+    ) -> list[Layer]:
+        """The layers that a pass of so many seconds allows for: those needed, then those used most; in their order."""
+        ordered = sorted(layers, key=lambda layer: (layer not in needed, -self.uses.get(layer, 0)))
+        spent = self.pass_seconds((), networks=networks) + np.cumsum([self._row_seconds(layer) for layer in ordered])
+        count = max(len(needed.intersection(layers)), int(np.searchsorted(spent, pass_seconds)))
+        kept = set(ordered[:count])
+        return [layer for layer in layers if layer in kept]
+
+    @cached_property
+    def uses(self) -> dict[Layer, int]:
+        """How often sampled architectures contain each layer of the space."""
+        indices = self.space.layer_indices(self._candidates)
+        counts = np.bincount(indices[indices >= 0], minlength=len(self.space.layers()))
+        return dict(zip(self.space.layers(), counts.tolist(), strict=True))
+
+    def spread(self, n: int, *, layers: Sequence[Layer]) -> list[Network]:
+        """Networks spread evenly over the sum of their rows; of those that these layers cover, where there are n."""
+        known = set(layers)
+        covered = np.array([layer in known for layer in self.space.layers()] + [True])  # the last stands for no layer
+        whole = np.flatnonzero(covered[self.space.layer_indices(self._candidates)].all(axis=1))
+        among = whole if len(whole) >= n else np.arange(len(self._candidates))
+        return self.space.networks(self._candidates[among[spread_evenly(self._sums[among], n)]])
+
+    @cached_property
+    def _candidates(self) -> Genes:
+        genes = self.space.sample(_CANDIDATES, rng=np.random.default_rng([self.seed, 1]))
+        return genes[list(distinct_rows(genes))]
+
+    @cached_property
+    def _sums(self) -> NDArray[np.float64]:
+        sums = self.space.gene_sums(lambda layer: np.array([self.row_ms(layer)]))
+        return self.space.sum_over(self._candidates, sums)[:, 0]
+
+    def _row_seconds(self, layer: Layer) -> float:
+        return _visit_seconds("row", self.row_ms(layer))
+
+
+def _visit_seconds(kind: str, ms: float) -> float:
+    """What a visit takes, with the reference's share."""
+    inside = max(VISIT_NS[kind] / 1e9, Plan.MIN_REPEATS * ms / 1e3)
+    return inside * _AROUND_THE_CALL + VISIT_NS["network"] / 1e9 / REFERENCE_EVERY
