@@ -45,6 +45,7 @@ class OnnxRuntime:
     precisions: Tuple[str, ...] = ("fp32",)
 
     def __init__(self, threads: int, precision: str, provider: str = "") -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it reports usage from a thread of its own otherwise
         import onnxruntime
 
         self._module = onnxruntime

@@ -1,5 +1,6 @@
 """Entry point of `mnas-evo`: the commands, and errors as one line with exit status 2."""
 
+import os
 import sys
 from typing import Any
 
@@ -47,6 +48,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Runs one command and gives its exit status."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reports usage otherwise
     # Typer carries its own copy of click from version 0.26 on, so its errors are known by their form.
     command: Any = typer.main.get_command(app)
     try:

@@ -1,4 +1,4 @@
-"""A device behind ssh: pushes the agent and the models, speaks with the agent, and goes on when the connection breaks."""
+"""A device behind ssh: pushes the agent and the models, and goes on where it was when the connection breaks."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -75,6 +75,8 @@ class SshDevice:
                 return
             except DeviceGone as lost:
                 self._let_go()
+                if done == len(plan.visits):
+                    return
                 if tries == len(self._waits_seconds):
                     raise DeviceGone(self._given_up(done, plan, lost)) from lost
             time.sleep(self._waits_seconds[tries])
@@ -111,10 +113,11 @@ class SshDevice:
             command = self._folder.agent_command(*self._options)
             self._agent = AgentProcess(command, folder_there=self._folder.place_of)
             try:
-                self._facts = self._greet(self._agent)
+                facts = self._greet(self._agent)
             except BaseException:
                 self._let_agent_go()
                 raise
+            self._facts = self._facts or facts
         return self._agent
 
     def _greet(self, agent: AgentProcess) -> DeviceFacts:
@@ -143,8 +146,7 @@ class SshDevice:
     def _let_go(self) -> None:
         """Ends what is left of a connection here."""
         self._let_agent_go()
-        with suppress(DeviceError):
-            self._connection.hang_up()
+        self._connection.hang_up()
 
     def _given_up(self, done: int, plan: Plan, lost: DeviceGone) -> str:
         return (

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +18,7 @@ CALL_SECONDS = 60.0
 LINGER_SECONDS = 120  # a connection that a killed process left behind ends itself after this
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_NAME_IN_WORDS = "give letters and digits, and after the first also '.', '_' and '-'"
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._/-]{1,60}")
 _FIXED = (
     *("-a", "-x", "-T"),
@@ -36,12 +38,14 @@ class SshConnection:
     Everything that ssh itself reads (its config, keys, known hosts, jumps) holds; it never asks for anything.
     """
 
-    def __init__(self, host: str, *, user: str | None = None, port: int | None = None, config: Path | None = None):
+    def __init__(
+        self, host: str, *, user: str | None = None, port: int | None = None, config: Path | None = None
+    ) -> None:
         self._host = _checked_host(host)
         if user is not None and not _NAME.fullmatch(user):
-            raise UnknownTarget(f"ssh user {user!r} is none: letters, digits, '.', '_' and '-', not '-' first")
+            raise UnknownTarget(f"{user!r} is no ssh user: {_NAME_IN_WORDS}")
         if port is not None and not 1 <= port <= 65535:
-            raise UnknownTarget(f"ssh port {port} is none: give one of 1 to 65535")
+            raise UnknownTarget(f"{port} is no ssh port: give one of 1 to 65535")
         self._user = user
         self._where = (
             *(("-F", str(config)) if config is not None else ()),
@@ -73,7 +77,8 @@ class SshConnection:
         log = self._folder / "log"
         command = [*self._ssh("auto"), "-o", f"ControlPersist={LINGER_SECONDS}", "-E", str(log), "-f", "-N"]
         # It stays behind in the background, so what it says goes to a file: a pipe would never end.
-        with log.open("wb") as said:
+        log.write_bytes(b"")
+        with log.open("ab") as said:
             code = self._wait([*command, "--", self._host], said=said, seconds=OPEN_SECONDS)
         if code != 0:
             raise self._failure(log.read_text(encoding="utf-8", errors="replace"))
@@ -83,7 +88,7 @@ class SshConnection:
 
         Without an open connection it makes one of its own.
         """
-        # The other end's login shell, whichever it is, reads this line: only quoted words, and no newline in the script.
+        # Whatever login shell the other end has reads this line: only quoted words, and no newline in the script.
         return [*self._ssh("no"), "--", self._host, shlex.join(["exec", "sh", "-c", script, "sh", *words])]
 
     def call(self, script: str, *words: str, sent: IO[bytes] | None = None, seconds: float = CALL_SECONDS) -> str:
@@ -111,8 +116,9 @@ class SshConnection:
 
     def hang_up(self) -> None:
         """Ends the connection; it may be opened again."""
-        if self._folder is not None:
-            self._wait([*self._ssh("no"), "-O", "exit", "--", self._host], said=subprocess.DEVNULL, seconds=10.0)
+        if self._folder is not None and self._socket().exists():
+            with suppress(DeviceError):
+                self._wait([*self._ssh("no"), "-O", "exit", "--", self._host], said=subprocess.DEVNULL, seconds=10.0)
             self._socket().unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -174,14 +180,12 @@ def _checked_host(host: str) -> str:
         try:
             address = ipaddress.IPv6Address(host[1:-1])
         except ValueError:
-            raise UnknownTarget(f"ssh host {host!r} is no IPv6 address") from None
+            raise UnknownTarget(f"{host!r} is no ssh host: give an IPv6 address in the brackets") from None
         if address.scope_id is None or _NAME.fullmatch(address.scope_id):
             return str(address)
     elif _NAME.fullmatch(host):
         return host
-    raise UnknownTarget(
-        f"ssh host {host!r} is none: letters, digits, '.', '_' and '-', not '-' first, or an IPv6 address in brackets"
-    )
+    raise UnknownTarget(f"{host!r} is no ssh host: {_NAME_IN_WORDS}, or an IPv6 address in brackets")
 
 
 def _short_folder() -> str:

@@ -16,31 +16,34 @@ from mnas_evo.errors import DeviceError, UnknownTarget
 from mnas_evo.files import fingerprint
 
 SLOWEST_BYTES_A_SECOND = 20_000  # a push may take as long as over a line like this
-KEPT = ".mnas-evo"
 
 _WORD = re.compile(r"[^\s\0-\x1f-][^\0-\x1f]*")
 _OURS = re.compile(r"/(?:[^\0\n]*/)?(?:mnas-evo\.[A-Za-z0-9]{8}|\.mnas-evo)")
 
 # Lines of sh. No newline and no '!', which csh would read even in quotes.
-_MISSING = (
+_TOOLS = (
     "command -v tar >/dev/null 2>&1 || echo mnas-evo lacks tar; "
-    'command -v "$1" >/dev/null 2>&1 || { echo mnas-evo lacks python; exit 0; }; '
-    '"$1" -c "import sys; sys.exit(sys.version_info < (3, 8))" >/dev/null || echo mnas-evo lacks python'
+    'case "$1" in "~/"*) python=$HOME/${1#??};; *) python=$1;; esac; '
+    'command -v "$python" >/dev/null 2>&1 && '
+    '"$python" -c "import sys; sys.exit(sys.version_info < (3, 8))" >/dev/null && '
+    'printf "mnas-evo has %s\\n" "$python"; exit 0'
 )
-_MAKE_NEW = 'umask 077; folder=$(mktemp -d "${TMPDIR:-/tmp}/mnas-evo.XXXXXXXX") && echo "mnas-evo has $folder"'
-_MAKE_KEPT = f'umask 077; mkdir -p "$HOME/{KEPT}" && echo "mnas-evo has $HOME/{KEPT}"'
-_IS_THERE = 'if [ -d "$1" ]; then echo "mnas-evo has $1"; fi'
+_MAKE_NEW = (
+    'umask 077; folder=$(mktemp -d "${TMPDIR:-/tmp}/mnas-evo.XXXXXXXX") && printf "mnas-evo has %s\\n" "$folder"'
+)
+_MAKE_KEPT = 'umask 077; folder=$HOME/.mnas-evo; mkdir -p "$folder" && printf "mnas-evo has %s\\n" "$folder"'
+_IS_THERE = 'if [ -d "$1" ]; then echo mnas-evo has it; fi'
 # An agent that lost its host goes on to the end of its plan and would disturb the next one's times. Its number may have
 # become another process's by now, which does not have our folder on its command line.
 _END_AGENT = (
     'agent=$(cat "$1/$2" 2>/dev/null) && '
-    '{ cat "/proc/$agent/cmdline" 2>/dev/null || ps -p "$agent" -o args= 2>/dev/null; } | '
+    '{ cat "/proc/$agent/cmdline" 2>/dev/null || ps -p "$agent" -o args= 2>/dev/null; } | tr "\\000" " " | '
     'grep -qF "$1/agent.py" && kill "$agent"; rm -f "$1/$2"'
 )
 _UNPACK = 'umask 077; mkdir -p "$1" && tar -xmf - -C "$1"'  # -m: times of its own, so that a changed file has another
 _START = 'echo $$ >"$1"; shift; exec "$@"'
 _REMOVE = 'rm -rf "$1"'
-_FILES_THERE = 'if [ -d "$2" ]; then exec "$1" - "$2"; fi'
+_FILES_THERE = 'if [ -d "$2" ]; then exec "$1" -I - "$2"; fi'
 _DIGESTS = b"""
 import hashlib, json, os, sys
 found = {}
@@ -68,8 +71,8 @@ class SshFolder:
     def __init__(self, connection: SshConnection, *, python: str, keep: bool) -> None:
         if not _WORD.fullmatch(python):
             raise UnknownTarget(f"{python!r} is no Python on the device: give a name or a path")
-        # The words are quoted, and sh expands no ~ in quotes; commands start in the user's home.
-        self._python = f"./{python[2:]}" if python.startswith("~/") else python
+        self._asked_python = python
+        self._python = python
         self._connection = connection
         self._keep = keep
         self._agent_number = f"agent.{uuid4().hex}"
@@ -84,8 +87,8 @@ class SshFolder:
             DeviceError: the machine lacks tar or Python, or nothing can be written there.
         """
         self._pushed.clear()
-        if self._path is None or self._found(_IS_THERE, self._path) is None:
-            self._look_for_tools()
+        if self._path is None or _had(self._connection.call(_IS_THERE, self._path)) is None:
+            self._python = self._look_for_tools()
             self._path = self._made()
         self.end_agent()
         self._send([bundled_folder("profiling") / "agent.py"], self._path)
@@ -107,6 +110,7 @@ class SshFolder:
             DeviceGone: the connection broke.
             DeviceError: the files cannot be written there.
         """
+        self._forget_gone()
         files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."}
         now = {name: (entry.st_size, entry.st_mtime_ns) for name, entry in ((n, p.stat()) for n, p in files.items())}
         known = self._pushed.get(folder)
@@ -130,35 +134,38 @@ class SshFolder:
             self._connection.call(_REMOVE, self._path)
         self._path = None
 
-    def _look_for_tools(self) -> None:
-        said = self._connection.call(_MISSING, self._python)
+    def _look_for_tools(self) -> str:
+        """The path of Python there."""
+        said = self._connection.call(_TOOLS, self._asked_python)
         name, by_hand = self._connection.name, self._connection.by_hand
-        if "mnas-evo lacks python" in said.splitlines():
-            raise DeviceError(
-                f"{name} has no {self._python} of version 3.8 or later. Install it there ({by_hand}) "
-                f"with numpy and the runtime, or give the path of one that has them"
-            )
         if "mnas-evo lacks tar" in said.splitlines():
             raise DeviceError(f"{name} has no tar, with which models are unpacked. Install it there: {by_hand}")
+        python = _had(said)
+        if python is None:
+            raise DeviceError(
+                f"{name} has no {self._asked_python} of version 3.8 or later. Install it there ({by_hand}) "
+                f"with numpy and the runtime, or give the path of one that has them"
+            )
+        return python
 
     def _made(self) -> str:
-        path = self._found(_MAKE_KEPT if self._keep else _MAKE_NEW)
+        path = _had(self._connection.call(_MAKE_KEPT if self._keep else _MAKE_NEW))
         if path is None or not _OURS.fullmatch(path):  # it will be removed with all that is in it
             raise DeviceError(f"{self._connection.name} cannot make a folder in its TMPDIR; it says {path!r}")
         return path
 
-    def _found(self, script: str, *words: str) -> str | None:
-        """What a script says that it has: login shells may say things of their own before."""
-        said = self._connection.call(script, *words).splitlines()
-        return next((line.removeprefix("mnas-evo has ") for line in said if line.startswith("mnas-evo has ")), None)
+    def _forget_gone(self) -> None:
+        """Makes room there: models that are no more here will not be asked for again."""
+        for gone in [folder for folder in self._pushed if not folder.is_dir()]:
+            self._connection.call(_REMOVE, self.place_of(gone))
+            del self._pushed[gone]
 
     def _digests(self, place: str) -> dict[str, str]:
         with tempfile.TemporaryFile() as program:
             program.write(_DIGESTS)
             program.seek(0)
             said = self._connection.call(_FILES_THERE, self._python, place, sent=program, seconds=10 * CALL_SECONDS)
-        lines = [line for line in said.splitlines() if line.startswith("mnas-evo has ")]
-        found: dict[str, str] = json.loads(lines[-1].removeprefix("mnas-evo has ")) if lines else {}
+        found: dict[str, str] = json.loads(_had(said) or "{}")
         return found
 
     def _send(self, paths: Iterable[Path], place: str) -> None:
@@ -170,6 +177,12 @@ class SshFolder:
             seconds = CALL_SECONDS + archive.tell() / SLOWEST_BYTES_A_SECOND
             archive.seek(0)
             self._connection.call(_UNPACK, place, sent=archive, seconds=seconds)
+
+
+def _had(said: str) -> str | None:
+    """What a line says that it has; login shells may say things of their own before."""
+    start = "mnas-evo has "
+    return next((line.removeprefix(start) for line in said.splitlines() if line.startswith(start)), None)
 
 
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -1,30 +1,67 @@
 """Targets: how a device is named on the command line, and the driver that reaches it."""
 
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl, urlencode
 
 from mnas_evo.bundled import bundled_folder
 from mnas_evo.devices.agent_process import AgentProcess
 from mnas_evo.errors import UnknownTarget
 from mnas_evo.latency.runs import Device
 
+Kind = Literal["local", "ssh", "browser"]
+
 RUNTIMES = ("onnxruntime", "openvino", "torch", "torch-cuda")
-_HELP = "a target is local or local:onnxruntime, with ?threads=1&precision=fp32 if wanted"
+FORMS = "local, local:RUNTIME, ssh://user@host:port, browser"
+_HELP = f"a target is one of {FORMS}, with options such as ?threads=1&precision=fp32"
+_SSH = re.compile(r"(?:(?P<user>[^@/]*)@)?(?P<host>\[[^\]/]*\]|[^:/@]*)(?::(?P<port>\d{1,5}))?/?")
+_OPTIONS = {
+    "local": {"threads", "precision", "provider"},
+    "ssh": {"threads", "precision", "provider", "runtime", "config", "python", "keep"},
+    "browser": {"threads", "precision", "port"},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A device, the runtime on it, threads and precision."""
+    """A device, the runtime on it, threads and precision; `provider` is onnxruntime's, or OpenVINO's device.
+
+    For ssh also: user, host and port, ssh's own configuration file, the device's Python, and whether to keep what was
+    pushed. For a browser also the server's port.
+    """
 
     runtime: str = "onnxruntime"
     threads: int = 1
     precision: str = "fp32"
+    kind: Kind = "local"
+    provider: str = ""
+    host: str = ""
+    user: str = ""
+    port: int = 0
+    config: str = ""
+    python: str = ""
+    keep: bool = False
 
     def __str__(self) -> str:
-        return f"local:{self.runtime}?threads={self.threads}&precision={self.precision}"
+        options: dict[str, object] = {"threads": self.threads, "precision": self.precision}
+        if self.kind == "ssh" and self.runtime != RUNTIMES[0]:
+            options["runtime"] = self.runtime
+        options |= {name: text for name in ("provider", "config", "python") if (text := getattr(self, name))}
+        if self.keep:
+            options["keep"] = "yes"
+        place: str = self.kind
+        if self.kind == "local":
+            place = f"local:{self.runtime}"
+        elif self.kind == "ssh":
+            place = f"ssh://{f'{self.user}@' if self.user else ''}{self.host}{f':{self.port}' if self.port else ''}"
+        elif self.port:
+            options["port"] = self.port
+        return f"{place}?{urlencode(options)}"
 
 
 def parse_target(text: str) -> Target:
@@ -34,11 +71,40 @@ def parse_target(text: str) -> Target:
         UnknownTarget: it names no device or option that this version knows.
     """
     place, _, query = text.partition("?")
-    kind, _, runtime = place.partition(":")
-    if kind != "local":
+    if place.startswith("ssh://"):
+        kind: Kind = "ssh"
+    elif place == "browser":
+        kind = "browser"
+    elif place.partition(":")[0] == "local":
+        kind = "local"
+    else:
         raise UnknownTarget(f"unknown target {text!r}: {_HELP}")
-    if (runtime or RUNTIMES[0]) not in RUNTIMES:
+    options = _options(text, query, known=_OPTIONS[kind])
+    runtime = (place.partition(":")[2] if kind == "local" else options.get("runtime", "")) or RUNTIMES[0]
+    if runtime not in RUNTIMES:
         raise UnknownTarget(f"target {text!r} names runtime {runtime!r}; known are {', '.join(RUNTIMES)}")
+    threads = _number(text, "threads", options.get("threads", "1"), most=1024)
+    where = _place(text, place) if kind == "ssh" else {}
+    port = _number(text, "port", options["port"], most=65_535) if "port" in options else where.pop("port", 0)
+    keep = options.get("keep", "no")
+    if keep not in ("yes", "no"):
+        raise UnknownTarget(f"target {text!r}: keep is yes or no, not {keep!r}")
+    return Target(
+        "onnxruntime-web" if kind == "browser" else runtime,
+        threads,
+        options.get("precision", "fp32"),
+        kind,
+        options.get("provider", ""),
+        host=str(where.get("host", "")),
+        user=str(where.get("user", "")),
+        port=int(port),
+        config=options.get("config", ""),
+        python=options.get("python", ""),
+        keep=keep == "yes",
+    )
+
+
+def _options(text: str, query: str, *, known: set[str]) -> dict[str, str]:
     try:
         pairs = parse_qsl(query, strict_parsing=True, keep_blank_values=True) if query else []
     except ValueError as error:
@@ -46,35 +112,71 @@ def parse_target(text: str) -> Target:
     options = dict(pairs)
     if twice := sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1}):
         raise UnknownTarget(f"target {text!r} gives {', '.join(twice)} twice: {_HELP}")
-    if unknown := sorted(set(options) - {"threads", "precision"}):
-        raise UnknownTarget(f"target {text!r} has unknown options {', '.join(unknown)}: {_HELP}")
-    threads = options.get("threads", "1")
-    if not threads.isdecimal() or int(threads) < 1:
-        raise UnknownTarget(f"target {text!r}: threads is a positive number, not {threads!r}")
-    return Target(runtime or RUNTIMES[0], int(threads), options.get("precision", "fp32"))
+    if unknown := sorted(set(options) - known):
+        raise UnknownTarget(
+            f"target {text!r} has unknown options {', '.join(unknown)}; it takes {', '.join(sorted(known))}"
+        )
+    return options
 
 
-def open_device(target: Target) -> Device:
-    """The driver of a target; nothing is started before it is used."""
-    agent = bundled_folder("profiling") / "agent.py"
-    return AgentProcess(
-        [
-            sys.executable,
-            str(agent),
-            "--runtime",
-            target.runtime,
-            "--threads",
-            str(target.threads),
-            "--precision",
-            target.precision,
-        ]
-    )
+def _number(text: str, name: str, value: str, *, most: int) -> int:
+    if not (value.isascii() and value.isdecimal()) or not 1 <= int(value) <= most:
+        raise UnknownTarget(f"target {text!r}: {name} is a positive number, not {value!r}")
+    return int(value)
+
+
+def _place(text: str, place: str) -> dict[str, str | int]:
+    match = _SSH.fullmatch(place.removeprefix("ssh://"))
+    if match is None or not match["host"]:
+        raise UnknownTarget(f"target {text!r} names no host; write ssh://user@host:port")
+    port = _number(text, "port", match["port"], most=65_535) if match["port"] else 0
+    return {"host": match["host"], "user": match["user"] or "", "port": port}
+
+
+def open_device(target: Target, *, listen: bool = False, say: Callable[[str], None] = lambda text: None) -> Device:
+    """The driver of a target; nothing is started before it is used.
+
+    `listen` opens a browser's server to the local network; `say` is told what a user must do, such as opening a page.
+
+    Raises:
+        UnknownTarget: a host or user that no ssh can mean.
+    """
+    if target.kind == "ssh":
+        from mnas_evo.devices.ssh import SshDevice
+
+        return SshDevice(
+            target.host,
+            user=target.user or None,
+            port=target.port or None,
+            runtime=target.runtime,
+            threads=target.threads,
+            precision=target.precision,
+            provider=target.provider,
+            config=Path(target.config) if target.config else None,
+            python=target.python or "python3",
+            keep=target.keep,
+        )
+    if target.kind == "browser":
+        from mnas_evo.devices.browser import BrowserDevice
+
+        return BrowserDevice(
+            threads=target.threads, precision=target.precision, listen=listen, port=target.port, say=say
+        )
+    return AgentProcess([sys.executable, str(bundled_folder("profiling") / "agent.py"), *agent_options(target)])
+
+
+def agent_options(target: Target) -> list[str]:
+    """Command line of the Python agent."""
+    options = {"runtime": target.runtime, "threads": target.threads, "precision": target.precision}
+    if target.provider:
+        options["provider"] = target.provider
+    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
 
 
 @contextmanager
-def opened(target: Target) -> Iterator[Device]:
+def opened(target: Target, *, listen: bool = False, say: Callable[[str], None] = lambda text: None) -> Iterator[Device]:
     """The driver of a target, let go of at the end."""
-    device = open_device(target)
+    device = open_device(target, listen=listen, say=say)
     try:
         yield device
     finally:
