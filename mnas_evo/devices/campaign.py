@@ -112,16 +112,19 @@ class Campaign:
         with only_process(self._folder, doing="measuring into"):
             self._check_same()
             runs = self._log.read()
-            visited = list(range(len(self._items)))
+            visited, judged = list(range(len(self._items))), 0
             for number in range(MOST_PASSES):
                 order = self._order(number, visited)
                 runs = self._finish_pass(number, order, runs, minutes=minutes, fewest=fewest_passes, progress=progress)
                 # Judged on what an uninterrupted campaign would have by now, so that a resumed one ends where it would.
                 so_far = [(p, run) for p, run in runs if p <= number]
-                if number + 1 >= fewest_passes:
-                    if _seconds(so_far) >= 60 * minutes:
-                        break
+                if number + 1 < fewest_passes:
+                    continue
+                if _seconds(so_far) >= 60 * minutes:
+                    break
+                if number + 1 >= judged:
                     visited = self._unsettled(so_far, wanted_noise_percent, wanted_interval_percent)
+                    judged = number + 1 + max(1, (number + 1) // 5)  # judging takes longer than a pass over a few items
                     if not visited:
                         break
             outcome = self._outcome(runs)
