@@ -90,7 +90,7 @@ def parse_toml(text: str, form: type[PartType], *, source: str, what: str, error
     """
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
+    except (ValueError, RecursionError) as fault:  # also a number of thousands of digits, and nesting without end
         raise error(f"{source} is no TOML: {fault}") from fault
     if raw.get("format", FORMAT) != FORMAT:
         raise OtherFormat(f"{source} has format {raw['format']!r}; this version reads format {FORMAT}")

@@ -12,6 +12,7 @@ Padding = Literal["symmetric", "same"]
 
 
 SE_DECIMALS = 4
+_MOST_WIDTH = 100_000
 # What the notation has digits for.
 _MOST_OF_BLOCK = {"expansion": 999, "in_channels": 99_999, "out_channels": 99_999, "stride": 9, "layers": 999}
 _MOST_OF_FRAME = {
@@ -144,13 +145,16 @@ class Network:
         """Stem and blocks `width` times as wide, rounded as MnasNet's code rounds; head and classes stay as they are.
 
         The paper calls it depth multiplier, and gives .35 to 1.4 (Tan et al. 2019, section 5.2). MobileNetV2's own code
-        also widens the head above 1 (Sandler et al. 2018).
+        also widens the head above 1 (Sandler et al. 2018). A `noskip` that adds nothing is not remembered, so that
+        below .35 a first block may gain a skip.
 
         Raises:
             SpaceError: a width that is not positive, or beyond what the notation can write.
         """
         if not 0 < width < float("inf"):
             raise SpaceError(f"a width multiplier is positive, not {width}")
+        if width > _MOST_WIDTH:
+            raise SpaceError(f"a width multiplier is at most {_MOST_WIDTH:,}, not {width}")
         frame = replace(self.frame, stem_channels=round_channels(width * self.frame.stem_channels))
         channels, blocks = frame.stem_channels, []
         for block in self.architecture.blocks:

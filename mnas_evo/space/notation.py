@@ -14,11 +14,11 @@ from typing import Any
 from mnas_evo.errors import NotationError, SpaceError
 from mnas_evo.space.architecture import Architecture, Block, Frame, Network, format_ratio
 
-_INPUT = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})x([1-9]\d{0,3})")
-_STEM = re.compile(r"stem([1-9]\d{0,4})(?:_s([1-9]))?(?:_(relu6?))?(?:_(same))?")
-_HEAD = re.compile(r"head([1-9]\d{0,5})")
-_CLASSES = re.compile(r"[1-9]\d{0,6}")
-_TOKEN = re.compile(r"(se)(\d+(?:\.\d+)?)|([rkseio])(\d{1,5})|(noskip|pool|conv)")
+_INPUT = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})x([1-9]\d{0,3})", re.ASCII)
+_STEM = re.compile(r"stem([1-9]\d{0,4})(?:_s([1-9]))?(?:_(relu6?))?(?:_(same))?", re.ASCII)
+_HEAD = re.compile(r"head([1-9]\d{0,5})", re.ASCII)
+_CLASSES = re.compile(r"[1-9]\d{0,6}", re.ASCII)
+_TOKEN = re.compile(r"(se)(\d+(?:\.\d+)?)|([rkseio])(\d{1,5})|(noskip|pool|conv)", re.ASCII)
 _NAMES = {
     "r": "layers", "k": "kernel", "s": "stride", "e": "expansion", "i": "in_channels", "o": "out_channels"
 }  # fmt: skip

@@ -240,6 +240,9 @@ class SearchSpace:
 
     @cached_property
     def _counts(self) -> GeneSums:
+        depth = 3 + sum(table.shape[2] for table in self._block_layers)
+        if depth * max(max(layer.macs, layer.params) for layer in self._layers) >= 2**53:
+            raise SpaceError(f"networks of space {self.name} may be too large for their multiply-adds to be counted")
         return self.gene_sums(lambda layer: np.array([layer.macs, layer.params], dtype=np.float64))
 
     # Tables behind the above. Rows are positions in _inputs[b]: the channels that may come into block b, the head last.

@@ -3,9 +3,9 @@
 import math
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from mnas_evo.errors import SpaceError
 from mnas_evo.files import Part, parse_toml
@@ -13,18 +13,18 @@ from mnas_evo.space.architecture import Activation, Frame, Padding, Skip
 from mnas_evo.space.choices import GENES, OP_PATTERN, BlockChoices
 from mnas_evo.space.space import SearchSpace
 
-Positive = Annotated[int, Field(ge=1)]
-Pixels = Annotated[int, Field(ge=1, le=99_999)]
-Width = Annotated[int, Field(ge=1, le=9_999)]  # times filters of 10 it can still be written
+Pixels = Annotated[int, Field(strict=True, ge=1, le=99_999)]
+Width = Annotated[int, Field(strict=True, ge=1, le=9_999)]  # times filters of 10 it can still be written
 _MOST_CHOICES = 100_000  # a block; the paper's has 432
+_MOST_ENTRIES = 1_000_000  # a block's choices times the combinations of what is shared: what look-up tables hold
 
 
 Ops = Annotated[tuple[Annotated[str, Field(pattern=OP_PATTERN)], ...], Field(min_length=1)]
-Kernels = Annotated[tuple[Annotated[int, Field(ge=1, le=99)], ...], Field(min_length=1)]
-SeRatios = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1)]
+Kernels = Annotated[tuple[Annotated[int, Field(strict=True, ge=1, le=99)], ...], Field(min_length=1)]
+SeRatios = Annotated[tuple[Annotated[float, Field(strict=True, ge=0, le=1)], ...], Field(min_length=1)]
 Skips = Annotated[tuple[Skip, ...], Field(min_length=1)]
-Filters = Annotated[tuple[Annotated[float, Field(gt=0, le=10)], ...], Field(min_length=1)]
-LayerChanges = Annotated[tuple[Annotated[int, Field(ge=-20, le=20)], ...], Field(min_length=1)]
+Filters = Annotated[tuple[Annotated[float, Field(strict=True, gt=0, le=10)], ...], Field(min_length=1)]
+LayerChanges = Annotated[tuple[Annotated[int, Field(strict=True, ge=-20, le=20)], ...], Field(min_length=1)]
 
 
 class _Options(Part):
@@ -66,8 +66,8 @@ class BlockForm(Part):
     """One block of the skeleton; each kind in `choices` here replaces the file's own."""
 
     channels: Width
-    layers: Annotated[int, Field(ge=1, le=900)]
-    stride: Annotated[int, Field(ge=1, le=4)]
+    layers: Annotated[int, Field(strict=True, ge=1, le=900)]
+    stride: Annotated[int, Field(strict=True, ge=1, le=4)]
     choices: OwnChoicesForm = OwnChoicesForm()
 
     def options(self, kind: str, common: ChoicesForm) -> tuple[Any, ...]:
@@ -81,7 +81,7 @@ class StemForm(Part):
     """The stem's width and stride."""
 
     channels: Width
-    stride: Annotated[int, Field(ge=1, le=4)]
+    stride: Annotated[int, Field(strict=True, ge=1, le=4)]
 
 
 class SpaceForm(Part):
@@ -90,30 +90,37 @@ class SpaceForm(Part):
     format: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     input: tuple[Pixels, Pixels, Width]
-    classes: Annotated[int, Field(ge=1, le=9_999_999)]
+    classes: Annotated[int, Field(strict=True, ge=1, le=9_999_999)]
     stem: StemForm
     activation: Activation = "relu"
     padding: Padding = "symmetric"
-    head: Annotated[int, Field(ge=1, le=999_999)]
+    head: Annotated[int, Field(strict=True, ge=1, le=999_999)]
     shared: tuple[Literal["op", "kernel", "se_ratio", "skip", "filters", "layers"], ...] = ()
     choices: ChoicesForm
     blocks: tuple[BlockForm, ...] = Field(min_length=1, max_length=999)
 
-    @model_validator(mode="after")
-    def _blocks_fit(self) -> Self:
-        wrong = []
-        if len(set(self.shared)) < len(self.shared):
-            wrong.append(f"shared names a kind twice: {self.shared}")
-        for kind in dict.fromkeys(self.shared):
-            if len({block.options(kind, self.choices) for block in self.blocks}) > 1:
-                wrong.append(f"shared {kind}: every block must offer the same options in the same order")
-        for number, block in enumerate(self.blocks, start=1):
-            count = math.prod(len(block.options(kind, self.choices)) for kind in GENES)
+    @field_validator("blocks")  # of a field, not of the whole: told together with what is wrong elsewhere
+    @classmethod
+    def _blocks_fit(cls, blocks: tuple[BlockForm, ...], info: ValidationInfo) -> tuple[BlockForm, ...]:
+        common, shared = info.data.get("choices"), info.data.get("shared", ())
+        if common is None:
+            return blocks
+        wrong = [f"shared names a kind twice: {shared}"] if len(set(shared)) < len(shared) else []
+        wrong += [
+            f"shared {kind}: every block must offer the same options in the same order"
+            for kind in dict.fromkeys(shared)
+            if len({block.options(kind, common) for block in blocks}) > 1
+        ]
+        for number, block in enumerate(blocks, start=1):
+            sizes = {kind: len(block.options(kind, common)) for kind in GENES}
+            count = math.prod(sizes.values())
             if count > _MOST_CHOICES:
                 wrong.append(f"block {number} has {count:,} choices, at most {_MOST_CHOICES:,} are possible")
+            elif (entries := count * math.prod(sizes[kind] for kind in set(shared))) > _MOST_ENTRIES:
+                wrong.append(f"block {number} shares so many options that {entries:,} entries are needed")
         if wrong:
             raise ValueError("; ".join(wrong))
-        return self
+        return blocks
 
 
 def space_names() -> list[str]:

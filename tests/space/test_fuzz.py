@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from importlib.resources import files
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ from strategies import TINY_TOML
 from walking import check_rows
 
 from mnas_evo.errors import MnasEvoError
+from mnas_evo.space.architecture import Network
 from mnas_evo.space.named import NAMED, named_network
 from mnas_evo.space.notation import format_architecture, format_network, parse_network
 from mnas_evo.space.space import SearchSpace
 from mnas_evo.space.space_file import parse_space
+
+Value = TypeVar("Value")
 
 SMALL_NUMBERS = ["1", "2", "3", "4", "5", "8", "9", "12", "20", "900", "0.5", "0.25"]
 NUMBERS = [
@@ -59,21 +63,18 @@ def _replaced(text: str, found: re.Match[str], new: str) -> str:
 
 
 def _character(text: str, tokens: Sequence[str], rng: random.Random) -> str:
-    at, end = rng.randrange(len(text) + 1), rng.randrange(1, 4)
-    new = rng.choice(
-        ("", text[at : at + end] * 2, rng.choice(text or " "), rng.choice(NUMBERS), chr(rng.randrange(0x2FFF)))
-    )
-    return text[:at] + new + text[at + rng.randrange(end) :]
+    at, length = rng.randrange(len(text) + 1), rng.randrange(4)
+    some, another = text[at : at + length], rng.choice(text or " ")
+    new = rng.choice(("", some * 2, another, rng.choice(NUMBERS), chr(rng.randrange(0x2FFF))))
+    return text[:at] + new + text[at + length :]
 
 
 def _token(text: str, tokens: Sequence[str], rng: random.Random) -> str:
     found = list(re.finditer(r"[\w.\"+-]+|[/_\[\]{}=,]", text))
     if not found:
         return rng.choice(tokens)
-    old = rng.choice(found)
-    return _replaced(
-        text, old, rng.choice(("", f"{old[0]}{old[0]}", rng.choice(found)[0], rng.choice(tokens), rng.choice(tokens)))
-    )
+    old, new = rng.choice(found), rng.choice(tokens)
+    return _replaced(text, old, rng.choice(("", old[0] * 2, rng.choice(found)[0], new, new)))
 
 
 def _number(text: str, tokens: Sequence[str], rng: random.Random) -> str:
@@ -85,51 +86,43 @@ def _number(text: str, tokens: Sequence[str], rng: random.Random) -> str:
 def _line(text: str, tokens: Sequence[str], rng: random.Random) -> str:
     parts = re.split(r"([/\n])", text)
     at, end = sorted(rng.choices(range(len(parts) + 1), k=2))
-    return "".join(
-        rng.choice(
-            (
-                parts[:at] + parts[end:],
-                parts[:end] + parts[at:],
-                parts[:at] + rng.sample(parts[at:end], end - at) + parts[end:],
-            )
-        )
-    )
+    before, some, after = parts[:at], parts[at:end], parts[end:]
+    return "".join(before + rng.choice(([], some * 2, rng.sample(some, len(some)))) + after)
 
 
-def what_came_out(texts: Sequence[str], use: Callable[[str], None]) -> tuple[int, dict[str, str]]:
-    """How many texts were read, and, by what was raised, the shortest that ended in no error of the project's."""
-    read, wrong = 0, dict[str, str]()
+def what_came_out(
+    texts: Sequence[str], read: Callable[[str], Value], use: Callable[[Value], None]
+) -> tuple[int, dict[str, str]]:
+    """How many texts were read, and, by what was raised, the shortest that was neither refused nor of use."""
+    count, wrong = 0, dict[str, str]()
     for text in texts:
         try:
-            use(text)
-            read += 1
-        except MnasEvoError as error:
-            assert str(error).strip()
+            try:
+                value = read(text)
+            except MnasEvoError as error:
+                assert str(error).strip()
+                continue
+            count += 1
+            use(value)
         except Exception as error:
             said = re.sub(r"[0-9]+", "N", f"{type(error).__name__}: {error}")[:100]
             wrong[said] = min(wrong.get(said, text), text, key=len)
-    return read, wrong
+    return count, wrong
 
 
-def use_string(text: str) -> None:
-    """Reads a network; the string that it has is read as the same."""
-    network = parse_network(text)
+def write_and_read(network: Network) -> None:
+    """The string of a network is read as the same, and is plain."""
     string = format_network(network)
     assert parse_network(string) == network
     assert format_network(parse_network(string)) == string
     assert string.isascii()
 
 
-def use_space(text: str) -> None:
-    """Reads a space and does with it what a command would, where its tables are small."""
-    space = parse_space(text, source="mine")
-    assert space.genomes == int(np.prod(space.sizes.astype(object)))
-    if sum(int(np.prod(block.sizes)) for block in space.blocks) <= 600:
-        look_at(space)
-
-
 def look_at(space: SearchSpace) -> None:
-    """Counts, sample, strings and rows."""
+    """What a command would do with a space: counts, a sample, strings and rows, where its tables are small."""
+    assert space.genomes == int(np.prod(space.sizes.astype(object)))
+    if sum(int(np.prod(block.sizes)) for block in space.blocks) > 600:
+        return
     assert 1 <= space.architectures <= space.genomes
     genes = space.sample(3, rng=np.random.default_rng(0))
     networks = space.networks(genes)
@@ -150,9 +143,9 @@ def test_every_architecture_string_is_read_or_refused_in_the_projects_words() ->
     ] * 10
     noise = ["".join(rng.choices(NOTATION_TOKENS + NUMBERS, k=rng.randrange(9))) for _ in range(10_000)]
     texts = [damaged(rng.choice(valid), NOTATION_TOKENS, rng=rng) for _ in range(100_000)]
-    read, wrong = what_came_out(texts + noise, use_string)
+    read, wrong = what_came_out(texts + noise, parse_network, write_and_read)
     assert not wrong
-    assert 10_000 < read < 80_000
+    assert 8_000 < read < 80_000
 
 
 @pytest.mark.slow
@@ -160,6 +153,6 @@ def test_every_space_file_is_read_and_usable_or_refused_in_the_projects_words() 
     rng = random.Random(0)
     noise = ["".join(rng.choices(TOML_TOKENS + NUMBERS, k=rng.randrange(20))) for _ in range(3_000)]
     texts = [damaged(rng.choice(SPACE_FILES), TOML_TOKENS, rng=rng) for _ in range(30_000)]
-    read, wrong = what_came_out(texts + noise, use_space)
+    read, wrong = what_came_out(texts + noise, lambda text: parse_space(text, source="mine"), look_at)
     assert not wrong
-    assert 3_000 < read < 20_000
+    assert 2_000 < read < 20_000

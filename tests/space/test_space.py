@@ -259,3 +259,8 @@ def test_the_fingerprint_is_of_what_defines_the_space_but_its_name() -> None:
         replace(TINY, shared=("op", "kernel")),
     ):
         assert other.fingerprint != TINY.fingerprint
+
+
+def test_a_space_that_shares_nothing_has_the_fingerprint_it_always_had() -> None:
+    # Tables and runs of earlier versions hold it.
+    assert PAPER.fingerprint == "7b5b4f8270ba6e641011057ac56431ba38f16bf6ba1921fc1a41d8b3c199b320"

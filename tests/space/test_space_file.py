@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+import re
 from pathlib import Path
 
 import numpy as np
@@ -294,3 +295,36 @@ def test_an_even_kernel_and_a_repeated_option_are_told_together() -> None:
         parse_space(faulty, source="mine")
     assert "op offers an option twice" in str(caught.value)
     assert "kernels are odd, not [4]" in str(caught.value)
+
+
+def test_the_example_of_the_guide_is_a_space() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "spaces.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", guide, flags=re.DOTALL)
+    space = parse_space(example, source="docs/spaces.md")
+    assert (space.name, space.shared, len(space.blocks)) == ("my-space", ("kernel",), 2)
+    for name in space_names():
+        assert f"`{name}`" in guide
+        assert f"{load_space(name).architectures:,} |" in guide
+
+
+@pytest.mark.parametrize("wrong", ["true", '"4"', "4.0"])
+def test_a_number_of_another_type_is_no_number(wrong: str) -> None:
+    with pytest.raises(SpaceError, match="classes: "):
+        parse_space(TINY_TOML.replace("classes = 4", f"classes = {wrong}"), source="mine")
+
+
+def test_faults_of_fields_do_not_hide_those_of_what_is_shared() -> None:
+    faulty = TINY_TOML.replace("classes = 4", 'classes = 0\nshared = ["op", "op"]')
+    with pytest.raises(SpaceError) as caught:
+        parse_space(faulty, source="mine")
+    assert "classes" in str(caught.value)
+    assert "shared names a kind twice" in str(caught.value)
+
+
+def test_a_space_whose_sharings_need_too_many_entries_is_refused() -> None:
+    ratios = ", ".join(str(round(i / 3000, 4)) for i in range(1, 2001))
+    faulty = TINY_TOML.replace("[0.0, 0.25]", f"[{ratios}]").replace(
+        "classes = 4", 'classes = 4\nshared = ["se_ratio"]'
+    )
+    with pytest.raises(SpaceError, match="entries are needed"):
+        parse_space(faulty, source="mine")

@@ -23,7 +23,7 @@ SHARED_OP = replace(
     TINY,
     name="shared-op",
     shared=("op", "kernel"),
-    blocks=tuple(replace(block, ops=("r0", "conv_k3", "mbconv_e2"), kernels=(1, 3)) for block in TINY.blocks),
+    blocks=tuple(replace(block, ops=("r0", "dconv", "dconv_k3"), kernels=(1, 3)) for block in TINY.blocks),
 )
 SHARED_RATIO = replace(
     TINY,
