@@ -14,7 +14,11 @@ TableOption = Annotated[
 
 def profile(
     target: Annotated[
-        str, typer.Argument(help="local or local:onnxruntime, with ?threads=1&precision=fp32 if wanted.")
+        str,
+        typer.Argument(
+            help="local, local:RUNTIME (onnxruntime, openvino, torch, torch-cuda), ssh://user@host, browser or "
+            "adb://SERIAL, with ?threads=1&precision=fp32 if wanted."
+        ),
     ],
     table: Annotated[Path, typer.Option("--table", help="Folder for the table; one that exists is added to.")],
     space: Annotated[str | None, typer.Option(help="A space's name or TOML file: all its rows are measured.")] = None,
@@ -37,12 +41,20 @@ def profile(
     ] = None,
     batch: Annotated[int, typer.Option(help="Images that go through a model at once.", min=1)] = 1,
     missing: Annotated[bool, typer.Option("--missing", help="Only the rows that the table lacks.")] = False,
+    listen: Annotated[
+        bool, typer.Option("--listen", help="For browser: let devices of the local network open the page.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the order of visits and the sample of networks.", min=0)] = 0,
 ) -> None:
     """Measure a device into a latency table. Stopped or killed, the same command goes on where it was.
 
     Every row and network is visited in several shuffled passes, with a reference network between, so that the table
-    knows its own noise. Example: mnas-evo profile local --space paper --table my-laptop --minutes 20
+    knows its own noise. It says beforehand what it measures and how long that takes; with little time it measures
+    what is used most.
+
+    Examples: mnas-evo profile local --space paper --table my-laptop --minutes 20;
+    mnas-evo profile ssh://pi@pi5 --space paper --table pi5;
+    mnas-evo profile browser --listen --space digits --table phone
     """
     from dataclasses import replace
 
@@ -69,8 +81,17 @@ def profile(
             for network in asked
         ]
     request = ProfileRequest(loaded, tuple(asked), networks=networks, missing=missing, batch=batch, seed=seed)
-    with opened(where) as device, stage("profiling") as report:
-        found, campaign = measure(table, device, request, target=str(where), minutes=minutes, progress=report, say=tell)
+    with stage("profiling") as report, opened(where, listen=listen, say=tell) as device:
+        # A page shows how far all is, where the device is one.
+        show = getattr(device, "show_progress", lambda share, note: None)
+
+        def progress(share: float, note: str) -> None:
+            report(share, note)
+            show(share, note)
+
+        found, campaign = measure(
+            table, device, request, target=str(where), minutes=minutes, progress=progress, say=tell
+        )
     print(f"{found.device.soc}, {found.device.runtime} {found.device.runtime_version}")
     if campaign is None:
         print(f"{table}: nothing is missing")

@@ -11,20 +11,22 @@ from urllib.parse import parse_qsl, urlencode
 
 from mnas_evo.bundled import bundled_folder
 from mnas_evo.devices.agent_process import AgentProcess
-from mnas_evo.errors import UnknownTarget
+from mnas_evo.errors import RequestError, UnknownTarget
 from mnas_evo.latency.runs import Device
 
-Kind = Literal["local", "ssh", "browser"]
+Kind = Literal["local", "ssh", "browser", "adb"]
 
 RUNTIMES = ("onnxruntime", "openvino", "torch", "torch-cuda")
-FORMS = "local, local:RUNTIME, ssh://user@host:port, browser"
+FORMS = "local, local:RUNTIME, ssh://user@host:port, browser, adb://SERIAL"
 _HELP = f"a target is one of {FORMS}, with options such as ?threads=1&precision=fp32"
 _SSH = re.compile(r"(?:(?P<user>[^@/]*)@)?(?P<host>\[[^\]/]*\]|[^:/@]*)(?::(?P<port>\d{1,5}))?/?")
 _OPTIONS = {
     "local": {"threads", "precision", "provider"},
     "ssh": {"threads", "precision", "provider", "runtime", "config", "python", "keep"},
     "browser": {"threads", "precision", "port"},
+    "adb": {"threads", "precision"},
 }
+_WEB = ("browser", "adb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Target:
     """A device, the runtime on it, threads and precision; `provider` is onnxruntime's, or OpenVINO's device.
 
     For ssh also: user, host and port, ssh's own configuration file, the device's Python, and whether to keep what was
-    pushed. For a browser also the server's port.
+    pushed. For a browser also the server's port; for adb `host` is the phone's serial number.
     """
 
     runtime: str = "onnxruntime"
@@ -59,6 +61,8 @@ class Target:
             place = f"local:{self.runtime}"
         elif self.kind == "ssh":
             place = f"ssh://{f'{self.user}@' if self.user else ''}{self.host}{f':{self.port}' if self.port else ''}"
+        elif self.kind == "adb":
+            place = f"adb://{self.host}"
         elif self.port:
             options["port"] = self.port
         return f"{place}?{urlencode(options)}"
@@ -73,6 +77,8 @@ def parse_target(text: str) -> Target:
     place, _, query = text.partition("?")
     if place.startswith("ssh://"):
         kind: Kind = "ssh"
+    elif place.startswith("adb://"):
+        kind = "adb"
     elif place == "browser":
         kind = "browser"
     elif place.partition(":")[0] == "local":
@@ -85,12 +91,14 @@ def parse_target(text: str) -> Target:
         raise UnknownTarget(f"target {text!r} names runtime {runtime!r}; known are {', '.join(RUNTIMES)}")
     threads = _number(text, "threads", options.get("threads", "1"), most=1024)
     where = _place(text, place) if kind == "ssh" else {}
+    if kind == "adb":
+        where["host"] = place.removeprefix("adb://")
     port = _number(text, "port", options["port"], most=65_535) if "port" in options else where.pop("port", 0)
     keep = options.get("keep", "no")
     if keep not in ("yes", "no"):
         raise UnknownTarget(f"target {text!r}: keep is yes or no, not {keep!r}")
     return Target(
-        "onnxruntime-web" if kind == "browser" else runtime,
+        "onnxruntime-web" if kind in _WEB else runtime,
         threads,
         options.get("precision", "fp32"),
         kind,
@@ -139,8 +147,11 @@ def open_device(target: Target, *, listen: bool = False, say: Callable[[str], No
     `listen` opens a browser's server to the local network; `say` is told what a user must do, such as opening a page.
 
     Raises:
-        UnknownTarget: a host or user that no ssh can mean.
+        UnknownTarget: a host, user or serial number that cannot be one.
+        RequestError: a precision that a browser does not have, or `listen` for what serves no page.
     """
+    if listen and target.kind != "browser":
+        raise RequestError(f"--listen opens the page of a browser target; {target} serves none")
     if target.kind == "ssh":
         from mnas_evo.devices.ssh import SshDevice
 
@@ -162,6 +173,10 @@ def open_device(target: Target, *, listen: bool = False, say: Callable[[str], No
         return BrowserDevice(
             threads=target.threads, precision=target.precision, listen=listen, port=target.port, say=say
         )
+    if target.kind == "adb":
+        from mnas_evo.devices.adb import AdbDevice
+
+        return AdbDevice(target.host, threads=target.threads, precision=target.precision, say=say)
     return AgentProcess([sys.executable, str(bundled_folder("profiling") / "agent.py"), *agent_options(target)])
 
 
