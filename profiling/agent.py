@@ -136,6 +136,8 @@ class Torch:
         self._torch = torch
         self.version = str(torch.__version__).split("+")[0]
         self._type = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+        if provider:
+            raise Unavailable("torch takes no provider such as %s; torch-cuda is a runtime of its own" % provider)
         self._device = torch.device(self._kind())
         torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = True
@@ -281,7 +283,7 @@ class Loaded:
             self._folder = folder
             self._kept.clear()
             # What was freed is not given back to the system at once: the limit is on what comes beside it.
-            self._limit_bytes = _resident_bytes() + min(MOST_KEPT_BYTES, _memory_bytes() // 4)
+            self._limit_bytes = (_resident_bytes() or 0) + min(MOST_KEPT_BYTES, _memory_bytes() // 4)
         path = os.path.join(folder, model)
         entry = os.stat(path)
         key = (model, shape, entry.st_mtime_ns, entry.st_size)  # another campaign may write other models there
@@ -291,7 +293,8 @@ class Loaded:
 
         images = numpy.random.RandomState(0).standard_normal(shape).astype(numpy.float32)
         once: Once = self.runtime.load(path, images)
-        if _resident_bytes() < self._limit_bytes:
+        resident = _resident_bytes()
+        if resident is not None and resident < self._limit_bytes:
             self._kept[key] = once
         return once
 
@@ -391,10 +394,10 @@ def _memory_bytes() -> int:
     return 1 << 30
 
 
-def _resident_bytes() -> int:
-    """Memory this process holds; endless where it cannot be read, so that nothing is kept."""
+def _resident_bytes() -> Optional[int]:
+    """Memory this process holds, where it can be read."""
     text = _text("/proc/self/statm")
-    return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") if text else 1 << 62
+    return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") if text else None
 
 
 def _text(path: str) -> Optional[str]:

@@ -11,10 +11,10 @@ from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialis
 from mnas_evo.space.graph import Graph
 
 
-def session(model: str | bytes, *, threads: int = 1) -> onnxruntime.InferenceSession:
-    """A session of onnxruntime."""
+def session(model: str | bytes) -> onnxruntime.InferenceSession:
+    """A session on one thread."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

@@ -26,7 +26,7 @@ def profile(
         list[str] | None, typer.Option(help="Also these networks: rows and whole. May be repeated.")
     ] = None,
     networks: Annotated[
-        int, typer.Option(help="Whole networks sampled from the space, to fit the predictor on.")
+        int, typer.Option(help="Whole networks sampled from the space, to fit the predictor on.", min=0)
     ] = 100,
     minutes: Annotated[
         float,

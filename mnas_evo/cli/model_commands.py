@@ -168,6 +168,8 @@ def export(
     from mnas_evo.finalists.export import export_onnx
     from mnas_evo.training.checkpoint import checkpoint_from_weights, load_checkpoint, untrained
 
+    if norm_eps is not None and weights is None:
+        raise RequestError("--norm-eps is for --weights; a checkpoint brings its own")
     if source.endswith(".pt"):
         if weights is not None:
             raise RequestError(f"{source} brings its own weights; give an architecture with --weights")

@@ -1,5 +1,6 @@
 """Profiling: from a device and a space to a latency table, in a campaign that survives anything."""
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def profile(
                 f"{folder} was measured on another device ({'; '.join(differences)}); give another --table"
             )
         networks = _landmarks_and_asked(request)
-        layers = _layers(request, networks)
+        layers = _layers(request, networks, facts)
         if request.missing and table is not None:
             lacking = set(table.missing(layers))
             layers = [layer for layer in layers if row_key(layer, device=facts) in lacking]
@@ -148,11 +149,12 @@ def _landmarks_and_asked(request: ProfileRequest) -> _Networks:
     return found
 
 
-def _layers(request: ProfileRequest, networks: _Networks) -> list[Layer]:
-    layers = dict.fromkeys(request.space.layers() if request.space is not None else ())
-    for _, network in networks.values():
-        layers.update(dict.fromkeys(lower(network).layers))
-    return list(layers)
+def _layers(request: ProfileRequest, networks: _Networks, facts: DeviceFacts) -> list[Layer]:
+    """A layer for each row that is to be measured, the space's own first."""
+    layers = list(request.space.layers()) if request.space is not None else []
+    layers += [layer for _, network in networks.values() for layer in lower(network).layers]
+    # Layers may differ in what their row does not tell apart: a classifier knows no activation.
+    return list({row_key(layer, device=facts): layer for layer in reversed(layers)}.values())[::-1]
 
 
 def _scout(
@@ -186,24 +188,33 @@ def _affordable(
     say: Callable[[str], None],
 ) -> list[Layer]:
     """The rows that the fewest passes have time for, and what there is to be said about it."""
-    count = len(networks) + (0 if request.missing else request.networks)
+    sampled = 0 if request.missing else min(request.networks, survey.known_architectures)
+    count = len(networks) + sampled
     pass_seconds = survey.pass_seconds(layers, networks=count)
     lasts = f"{pass_seconds:.0f} s" if pass_seconds < 90 else f"{pass_seconds / 60:.1f} minutes"
     say(
         f"{len(layers):,} rows and {count} whole networks: a pass over all takes about {lasts}; {FEWEST_PASSES} to "
         f"{MOST_PASSES} passes, until the noise is low or {minutes:g} minutes are spent"
     )
-    if minutes == 0 or FEWEST_PASSES * pass_seconds <= 60 * minutes:
+    whole_minutes = FEWEST_PASSES * pass_seconds / 60
+    if minutes == 0 or whole_minutes <= minutes:
         return layers
-    needed = {layer for _, network in networks.values() for layer in lower(network).layers}
+    named = {row_key(layer, device=survey.facts) for _, network in networks.values() for layer in lower(network).layers}
+    needed = {layer for layer in layers if row_key(layer, device=survey.facts) in named}
     kept = survey.affordable(layers, needed=needed, networks=count, pass_seconds=60 * minutes / FEWEST_PASSES)
     share = sum(survey.uses.get(layer, 0) for layer in kept) / max(1, sum(survey.uses.values()))
     say(
         f"{minutes:g} minutes allow for {len(kept):,} of the rows: those used most, {100 * share:.1f} % of the layers "
-        f"of sampled architectures. For all give --minutes {FEWEST_PASSES * pass_seconds / 60:.2g}, or go on later "
-        "with --missing"
+        f"of sampled architectures. For all give --minutes {_rounded_up(whole_minutes):g}, or go on later with "
+        "--missing"
     )
     return kept
+
+
+def _rounded_up(value: float) -> float:
+    """Two digits of it, never less."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{math.ceil(value / step - 1e-9) * step:.2g}")
 
 
 def _row_item(layer: Layer, facts: DeviceFacts) -> Item:

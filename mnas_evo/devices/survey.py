@@ -56,12 +56,18 @@ class Survey:
         return dict(zip(self.space.layers(), counts.tolist(), strict=True))
 
     def spread(self, n: int, *, layers: Sequence[Layer]) -> list[Network]:
-        """Networks spread evenly over the sum of their rows; of those that these layers cover, where there are n."""
+        """Networks that these layers cover, spread evenly over the sum of their rows; fewer where so many are none."""
         known = set(layers)
         covered = np.array([layer in known for layer in self.space.layers()] + [True])  # the last stands for no layer
-        whole = np.flatnonzero(covered[self.space.layer_indices(self._candidates)].all(axis=1))
-        among = whole if len(whole) >= n else np.arange(len(self._candidates))
+        among = np.flatnonzero(covered[self.space.layer_indices(self._candidates)].all(axis=1))
+        if len(among) == 0:
+            return []
         return self.space.networks(self._candidates[among[spread_evenly(self._sums[among], n)]])
+
+    @property
+    def known_architectures(self) -> int:
+        """How many different architectures there are to sample from."""
+        return len(self._candidates)
 
     @cached_property
     def _candidates(self) -> Genes:

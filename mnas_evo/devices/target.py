@@ -19,7 +19,6 @@ Kind = Literal["local", "ssh", "browser", "adb"]
 RUNTIMES = ("onnxruntime", "openvino", "torch", "torch-cuda")
 FORMS = "local, local:RUNTIME, ssh://user@host:port, browser, adb://SERIAL"
 _HELP = f"a target is one of {FORMS}, with options such as ?threads=1&precision=fp32"
-_SSH = re.compile(r"(?:(?P<user>[^@/]*)@)?(?P<host>\[[^\]/]*\]|[^:/@]*)(?::(?P<port>\d{1,5}))?/?")
 _OPTIONS = {
     "local": {"threads", "precision", "provider"},
     "ssh": {"threads", "precision", "provider", "runtime", "config", "python", "keep"},
@@ -74,6 +73,8 @@ def parse_target(text: str) -> Target:
     Raises:
         UnknownTarget: it names no device or option that this version knows.
     """
+    if not text.isprintable():
+        raise UnknownTarget(f"a target has printable characters only, not {text!r}")
     place, _, query = text.partition("?")
     if place.startswith("ssh://"):
         kind: Kind = "ssh"
@@ -128,17 +129,25 @@ def _options(text: str, query: str, *, known: set[str]) -> dict[str, str]:
 
 
 def _number(text: str, name: str, value: str, *, most: int) -> int:
-    if not (value.isascii() and value.isdecimal()) or not 1 <= int(value) <= most:
-        raise UnknownTarget(f"target {text!r}: {name} is a positive number, not {value!r}")
+    if not re.fullmatch(r"0*[1-9][0-9]{0,5}", value) or int(value) > most:
+        raise UnknownTarget(f"target {text[:200]!r}: {name} is a positive number, not {value[:20]!r}, at most {most}")
     return int(value)
 
 
 def _place(text: str, place: str) -> dict[str, str | int]:
-    match = _SSH.fullmatch(place.removeprefix("ssh://"))
-    if match is None or not match["host"]:
+    """User, host and port of ssh://user@host:port; what host and user may be, the driver says."""
+    user, _, host = place.removeprefix("ssh://").rpartition("@")
+    host, slash, path = host.partition("/")
+    if path:
+        raise UnknownTarget(f"target {text!r} has a path, {slash + path!r}; write ssh://user@host:port")
+    end = host.rfind("]") + 1  # an IPv6 address has colons of its own, within brackets
+    rest, colon, port = host[end:].partition(":")
+    if ":" in port:
+        raise UnknownTarget(f"target {text!r}: an IPv6 address stands in brackets, as ssh://[::1]:22")
+    host = host[:end] + rest
+    if not host:
         raise UnknownTarget(f"target {text!r} names no host; write ssh://user@host:port")
-    port = _number(text, "port", match["port"], most=65_535) if match["port"] else 0
-    return {"host": match["host"], "user": match["user"] or "", "port": port}
+    return {"host": host, "user": user, "port": _number(text, "port", port, most=65_535) if colon else 0}
 
 
 def open_device(target: Target, *, listen: bool = False, say: Callable[[str], None] = lambda text: None) -> Device:

@@ -116,18 +116,28 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise RequestError(f"{path} is no file; give a state dict of torch or a .safetensors file")
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise DamagedFile(f"{path} is no safetensors file: {error}") from error
-    raw = read_torch(path)
+    raw = _read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
     for wrapper in _WRAPPERS:
         if isinstance(raw, Mapping) and isinstance(raw.get(wrapper), Mapping):
             raw = raw[wrapper]
     if not isinstance(raw, Mapping) or not all(isinstance(value, Tensor) for value in raw.values()):
         raise DamagedFile(f"{path} is no state dict: names with tensors")
+    if odd := [str(name) for name, tensor in raw.items() if not _is_plain(tensor)]:
+        raise DamagedFile(f"{path} holds tensors that are no plain numbers: {', '.join(odd[:_LISTED_SHAPES])}")
     return {str(name).removeprefix("module."): tensor for name, tensor in raw.items()}  # DataParallel's prefix
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor holds real numbers, densely."""
+    return tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_quantized or tensor.is_complex())
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        found: dict[str, Tensor] = load_file(path)
+    except SafetensorError as error:
+        raise DamagedFile(f"{path} is no safetensors file: {error}") from error
+    return found
 
 
 def read_torch(path: Path) -> Any:
@@ -138,7 +148,7 @@ def read_torch(path: Path) -> Any:
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
+    except (PermissionError, FileNotFoundError, IsADirectoryError):
         raise
     except Exception as error:  # on a file that is none of torch's the reader raises whatever it stumbles on
         raise DamagedFile(f"{path} is no torch file that can be read safely ({type(error).__name__})") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from mnas_evo.errors import DamagedFile, MnasEvoError, OtherFormat
+from mnas_evo.errors import DamagedFile, MnasEvoError, OtherFormat, RequestError
 from mnas_evo.files import FORMAT, write_bytes
 from mnas_evo.models.foreign_weights import load_network, read_state, read_torch, source_of
 from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
@@ -32,10 +32,21 @@ def checkpoint_from_weights(network: Network, path: Path, *, norm_eps: float | N
 
     Raises:
         OtherWeights: the weights are not this network's; all that is missing or left over is named.
+        RequestError: a checkpoint of our own, which brings its network, classes and normalisation; or images that
+            its source had no normalisation for.
         DamagedFile: the file cannot be read.
     """
     state = read_state(path)
     source = source_of(state)
+    if source.name == "mnas_evo":
+        raise RequestError(
+            f"{path} holds weights of this project's own; give the model.pt itself instead of its network"
+        )
+    if network.frame.channels != len(source.mean):
+        raise RequestError(
+            f"weights of {source.name} are for images of {len(source.mean)} channels, the network takes "
+            f"{network.frame.channels}"
+        )
     module = load_network(network, state, norm_eps=norm_eps)
     normalisation = Normalisation(source.mean, source.deviation)
     return Checkpoint(network, _numbered(network), f"weights of {source.name}", normalisation, module)
@@ -89,10 +100,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise OtherFormat(f"{path} has format {raw['format']!r}; this version reads format {FORMAT}")
     try:
         network = parse_network(raw["network"])
-        module = GraphNetwork(lower(network), options=ModuleOptions(norm_eps=float(raw["norm_eps"])))
+        eps = float(raw["norm_eps"])
+        if not 0 <= eps < 1:
+            raise ValueError(f"batch norm's eps is {eps}")
+        module = GraphNetwork(lower(network), options=ModuleOptions(norm_eps=eps))
         module.load_state_dict(raw["state"])
         normalisation = Normalisation(tuple(raw["mean"]), tuple(raw["deviation"]))
         return Checkpoint(network, tuple(raw["classes"]), str(raw["data"]), normalisation, module.eval())
-    except (KeyError, TypeError, ValueError, RuntimeError, MnasEvoError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, MnasEvoError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DamagedFile(f"{path} is damaged: {reason}") from error

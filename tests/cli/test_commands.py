@@ -412,7 +412,6 @@ def test_a_quiet_device_is_not_called_unstable(tiny: Path, fake_device: Callable
     assert "unstable" not in out and "refused" not in out
 
 
-@pytest.mark.xfail(strict=True, reason="networks are sampled whose rows there was no time for, and fit wants those")
 def test_what_a_short_profile_names_as_next_can_be_done(
     tiny: Path, fake_device: Callable[..., None], capsys: Capture
 ) -> None:
@@ -422,14 +421,12 @@ def test_what_a_short_profile_names_as_next_can_be_done(
         assert said(command.split(), capsys)[0] == 0
 
 
-@pytest.mark.xfail(raises=ValueError, strict=True, reason="--networks has no least value, and numpy's error comes out")
 def test_fewer_networks_than_none_are_refused(tiny: Path, fake_device: Callable[..., None], capsys: Capture) -> None:
     fake_device()
     status, out, err = said([*PROFILE, "--minutes", "0", "--networks", "-1"], capsys)
     assert (status, out) == (2, "") and "--networks" in err
 
 
-@pytest.mark.xfail(strict=True, reason="networks that are asked for count, whether the space has them or not")
 def test_no_more_networks_are_announced_than_are_measured(
     tiny: Path, fake_device: Callable[..., None], capsys: Capture
 ) -> None:

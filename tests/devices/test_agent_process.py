@@ -1,22 +1,28 @@
 """The host's end of the wire: against the real agent, and against agents that fail in every way they can."""
 
 import ast
+import gc
+import importlib.util
 import json
+import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 from known_truth import FACTS
+from running import session
 
 from mnas_evo.bundled import bundled_folder
 from mnas_evo.devices import agent_process
 from mnas_evo.devices.agent_process import AgentProcess
-from mnas_evo.devices.target import Target, open_device, parse_target
+from mnas_evo.devices.target import Target, open_device, opened, parse_target
 from mnas_evo.errors import DeviceError
 from mnas_evo.latency.runs import Plan, Visit
 from mnas_evo.models.onnx_writer import SharedWeights, onnx_model
@@ -141,11 +147,78 @@ def test_a_runtime_that_prints_does_not_speak_on_the_wire(models: Path, tmp_path
     device.close()
 
 
-def test_a_precision_that_the_runtime_lacks_is_never_replaced_by_another() -> None:
-    device = open_device(parse_target("local?precision=int8"))
-    with pytest.raises(DeviceError, match=r"agent says: onnxruntime here runs.*fp32.*not int8"):
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("local?precision=int8", "onnxruntime here runs fp32, not int8"),
+        ("local?precision=bf16", "onnxruntime here runs fp32, not bf16"),
+        ("local?precision=FP32", "onnxruntime here runs fp32, not FP32"),
+        ("local?precision=", "onnxruntime here runs fp32, not "),
+        ("local:openvino?precision=fp16", "openvino here runs fp32, bf16, not fp16"),
+        ("local:torch?precision=int8", "torch here runs fp32, bf16, not int8"),
+        ("local:torch-cuda?precision=int8", "torch-cuda here runs fp32, fp16, bf16, not int8"),
+    ],
+)
+def test_a_precision_that_the_runtime_lacks_is_never_replaced_by_another(target: str, said: str) -> None:
+    with opened(parse_target(target)) as device, pytest.raises(DeviceError, match=f"agent says: {said}"):
         device.facts()
-    device.close()
+
+
+def test_a_gpu_that_is_not_there_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with opened(parse_target("local:torch-cuda")) as device, pytest.raises(DeviceError, match="finds no CUDA device"):
+        device.facts()
+
+
+def test_a_runtime_that_is_not_installed_is_an_error_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "openvino.py").write_text("raise ImportError('No module named openvino')\n")
+    script = tmp_path / "agent_without_openvino.py"
+    script.write_text(f"import runpy\nrunpy.run_path({str(AGENT)!r}, run_name='__main__')\n")
+    device = AgentProcess([sys.executable, str(script), "--runtime", "openvino"])
+    with pytest.raises(DeviceError, match="openvino is not installed on the device: No module named openvino"):
+        device.facts()
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="it is there")
+def test_a_provider_that_is_not_there_is_an_error_that_names_those_that_are() -> None:
+    have = ", ".join(onnxruntime.get_available_providers())
+    assert "CPUExecutionProvider" in have
+    with (
+        opened(parse_target("local?provider=CUDAExecutionProvider")) as device,
+        pytest.raises(DeviceError, match=f"onnxruntime has no CUDAExecutionProvider here; it has {have}"),
+    ):
+        device.facts()
+
+
+def test_the_cpus_provider_by_name_is_the_one_unnamed(agent: AgentProcess, models: Path) -> None:
+    with opened(parse_target("local?provider=CPUExecutionProvider")) as device:
+        assert device.facts() == agent.facts()
+        (run,) = device.run(plan(models, "0.onnx"))
+    assert run.refusal is None
+
+
+@pytest.mark.skipif("AzureExecutionProvider" not in onnxruntime.get_available_providers(), reason="it is not there")
+def test_what_a_provider_cannot_run_is_refused_and_not_left_to_the_cpu(models: Path) -> None:
+    # Azure's provider, which onnxruntime's wheels have, runs no operator of ours.
+    with opened(parse_target("local?provider=AzureExecutionProvider")) as device:
+        assert device.facts().runtime == "onnxruntime-azure"
+        (run,) = device.run(plan(models, "0.onnx"))
+    assert run.refusal is not None
+
+
+def test_a_provider_of_a_runtime_that_has_none_is_an_error() -> None:
+    target = parse_target("local:torch?provider=CUDAExecutionProvider")
+    with opened(target) as device, pytest.raises(DeviceError, match="CUDAExecutionProvider"):
+        device.facts()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
+def test_a_device_that_openvino_lacks_is_an_error_that_names_those_it_has() -> None:
+    with (
+        opened(parse_target("local:openvino?provider=TOASTER")) as device,
+        pytest.raises(DeviceError, match=r"OpenVINO has no device TOASTER here; it has .*CPU"),
+    ):
+        device.facts()
 
 
 def test_the_agent_refuses_a_plan_of_another_protocol_and_ends() -> None:
@@ -161,6 +234,183 @@ def test_the_agent_refuses_a_plan_of_another_protocol_and_ends() -> None:
     assert (hello["type"], hello["protocol"]) == ("hello", 1)
     assert (error["type"], error["message"]) == ("error", "cannot read a plan of protocol 2")
     assert done.returncode == 2
+
+
+# The agent's classes
+
+
+@pytest.fixture(scope="module")
+def module() -> Any:
+    """profiling/agent.py, imported."""
+    spec = importlib.util.spec_from_file_location("agent_as_a_module", AGENT)
+    assert spec is not None and spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+class WatchedCore:
+    """OpenVINO's core, whose compiled models are kept."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        self.compiled: list[Any] = []
+
+    def compile_model(self, *arguments: Any) -> Any:
+        """Compiles as asked."""
+        self.compiled.append(self._core.compile_model(*arguments))
+        return self.compiled[-1]
+
+
+def compiled_by_openvino(module: Any, models: Path, *, precision: str, images: np.ndarray) -> Any:
+    """The compiled model that the agent's runtime runs."""
+    runtime = module.OpenVino(1, precision)
+    runtime._core = WatchedCore(runtime._core)
+    runtime.load(str(models / "0.onnx"), images)()
+    (compiled,) = runtime._core.compiled
+    return compiled.create_infer_request().get_compiled_model()
+
+
+IMAGES = np.random.default_rng(0).standard_normal(IN_SHAPE).astype(np.float32)
+
+
+def test_openvino_runs_at_fp32_what_is_asked_at_fp32(module: Any, models: Path) -> None:
+    pytest.importorskip("openvino")
+    compiled = compiled_by_openvino(module, models, precision="fp32", images=IMAGES)
+    assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == compiled.get_property("NUM_STREAMS") == 1
+    (expected,) = session(str(models / "0.onnx")).run(None, {"images": IMAGES})
+    # bf16 would be off by about a hundredth.
+    assert np.abs(compiled([IMAGES])[0] - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_openvino_runs_at_bf16_what_is_asked_at_bf16_or_says_that_it_cannot(module: Any, models: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(module.Unavailable, match="this processor has no bf16"):
+            module.OpenVino(1, "bf16")
+        return
+    compiled = compiled_by_openvino(module, models, precision="bf16", images=IMAGES)
+    assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "bf16"
+    with opened(parse_target("local:openvino?precision=bf16")) as device:
+        assert (device.facts().runtime, device.facts().precision) == ("openvino", "bf16")
+
+
+class Loads:
+    """A runtime that counts what it loads."""
+
+    def __init__(self) -> None:
+        self.loaded: list[tuple[str, tuple[int, ...]]] = []
+
+    def load(self, path: str, images: np.ndarray) -> Callable[[], None]:
+        """A function of its own each time."""
+        self.loaded.append((os.path.relpath(path), images.shape))
+        assert images.dtype == np.float32
+        return lambda: None
+
+
+@pytest.fixture
+def loads(module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Loads]:
+    """What keeps models, on a runtime that counts; two folders of two models each."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "_resident_bytes", lambda: 10 << 20)
+    for name in ("one/0.onnx", "one/1.onnx", "two/0.onnx"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"a model")
+    runtime = Loads()
+    return module.Loaded(runtime), runtime
+
+
+def test_a_model_is_loaded_once_and_kept_for_further_visits(loads: tuple[Any, Loads]) -> None:
+    kept, runtime = loads
+    first, other = kept.get("one", "0.onnx", IN_SHAPE), kept.get("one", "1.onnx", IN_SHAPE)
+    assert first is not other
+    assert kept.get("one", "0.onnx", IN_SHAPE) is first
+    assert kept.get("one", "1.onnx", IN_SHAPE) is other
+    assert runtime.loaded == [("one/0.onnx", IN_SHAPE), ("one/1.onnx", IN_SHAPE)]
+
+
+def test_a_plan_of_another_folder_lets_go_of_the_models_of_the_one_before(loads: tuple[Any, Loads]) -> None:
+    kept, runtime = loads
+    gone = weakref.ref(kept.get("one", "0.onnx", IN_SHAPE))
+    kept.get("two", "0.onnx", IN_SHAPE)
+    gc.collect()
+    assert gone() is None
+    kept.get("one", "0.onnx", IN_SHAPE)
+    assert [name for name, _ in runtime.loaded] == ["one/0.onnx", "two/0.onnx", "one/0.onnx"]
+
+
+@pytest.mark.parametrize("content", [b"another model", b"b model"], ids=["of another size", "of the same size"])
+def test_a_model_whose_file_changed_is_loaded_anew(content: bytes, loads: tuple[Any, Loads]) -> None:
+    kept, runtime = loads
+    path = Path("one/0.onnx")
+    first = kept.get("one", "0.onnx", IN_SHAPE)
+    before = path.stat().st_mtime_ns
+    path.write_bytes(content)
+    os.utime(path, ns=(before, before + 1_000_000))
+    assert kept.get("one", "0.onnx", IN_SHAPE) is not first
+    assert len(runtime.loaded) == 2
+
+
+def test_a_model_that_is_fed_another_shape_is_loaded_anew(loads: tuple[Any, Loads]) -> None:
+    kept, runtime = loads
+    batch = (4, *IN_SHAPE[1:])
+    first = kept.get("one", "0.onnx", IN_SHAPE)
+    assert kept.get("one", "0.onnx", batch) is not first
+    assert kept.get("one", "0.onnx", IN_SHAPE) is first
+    assert [shape for _, shape in runtime.loaded] == [IN_SHAPE, batch]
+
+
+def test_where_memory_is_at_its_limit_nothing_is_kept(
+    module: Any, loads: tuple[Any, Loads], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, runtime = loads
+    monkeypatch.setattr(module, "MOST_KEPT_BYTES", 0)
+    assert kept.get("one", "0.onnx", IN_SHAPE) is not kept.get("one", "0.onnx", IN_SHAPE)
+    assert len(runtime.loaded) == 2
+
+
+def test_what_was_kept_before_memory_was_at_its_limit_stays(
+    module: Any, loads: tuple[Any, Loads], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, runtime = loads
+    first = kept.get("one", "0.onnx", IN_SHAPE)
+    monkeypatch.setattr(module, "_resident_bytes", lambda: 1 << 50)
+    assert kept.get("one", "0.onnx", IN_SHAPE) is first
+    assert kept.get("one", "1.onnx", IN_SHAPE) is not kept.get("one", "1.onnx", IN_SHAPE)
+    assert len(runtime.loaded) == 3
+
+
+def test_where_memory_cannot_be_read_nothing_is_kept(
+    module: Any, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_text", lambda path: None)
+    runtime = Loads()
+    kept = module.Loaded(runtime)
+    for _ in range(2):
+        kept.get(str(models), "0.onnx", IN_SHAPE)
+    assert len(runtime.loaded) == 2
+
+
+def test_the_real_runtime_keeps_a_session_and_runs_it_again(module: Any, models: Path) -> None:
+    kept = module.Loaded(module.OnnxRuntime(1, "fp32"))
+    once = kept.get(str(models), "0.onnx", IN_SHAPE)
+    once()
+    assert kept.get(str(models), "0.onnx", IN_SHAPE) is once
+    once()
+
+
+def test_a_kept_model_is_not_taken_for_one_that_is_gone(agent: AgentProcess, models: Path, tmp_path: Path) -> None:
+    for path in models.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    asked = plan(tmp_path, "0.onnx")
+    assert [run.refusal for run in agent.run(asked)] == [None]
+    (tmp_path / "0.onnx").unlink()
+    (run,) = agent.run(asked)
+    assert run.refusal is not None
+    (tmp_path / "0.onnx").write_bytes(b"no model")
+    (run,) = agent.run(asked)
+    assert run.refusal is not None
 
 
 RUNTIME_MODULES = ("onnxruntime", "openvino", "torch")  # each imported by its own class alone

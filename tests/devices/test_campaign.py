@@ -1,8 +1,12 @@
 """Campaigns on a fake device: what is visited when, what survives a death, and what is found."""
 
+import errno
 import json
+import subprocess
+import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +18,10 @@ from strategies import TINY
 
 from mnas_evo.devices.campaign import FEWEST_PASSES, MOST_PASSES, REFERENCE_EVERY, Campaign, Item, Outcome
 from mnas_evo.devices.fake import FakeDevice
+from mnas_evo.devices.target import opened, parse_target
 from mnas_evo.errors import DamagedFile, DeviceError, InUse, OtherFormat, RequestError
 from mnas_evo.files import only_process
-from mnas_evo.latency.runs import Device, Run, RunLog
+from mnas_evo.latency.runs import Device, DeviceFacts, Run, RunLog
 from mnas_evo.space.graph import Graph
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import format_network, parse_network
@@ -162,6 +167,104 @@ def test_a_campaign_of_rows_alone_says_nothing_of_networks(tmp_path: Path) -> No
     assert np.isnan(outcome.networks.noise_percent)
 
 
+# What is visited again
+
+ROUGH, ROUGHER = ROWS[3].key, ROWS[9].key
+
+
+def wobbling(rough: dict[str, float]) -> Callable[[str], float]:
+    """True times, but for some items whose visits take up to so much of it longer; the same at every visit of a count.
+
+    One of these is shared by devices that follow one another.
+    """
+    visits: Counter[str] = Counter()
+
+    def truth_ms(item: str) -> float:
+        visits[item] += 1
+        return item_ms(item) * (1 + rough.get(item, 0.0) * (visits[item] * 0.618034 % 1))
+
+    return truth_ms
+
+
+def visited_after_the_fewest(folder: Path) -> set[str]:
+    """Items that passes beyond the fewest have visited."""
+    return {run.item for number, run in log_of(folder) if number >= FEWEST_PASSES}
+
+
+@pytest.mark.parametrize("item", [ROUGH, NETWORKS[2].key])
+def test_after_the_fewest_passes_only_what_is_not_known_well_is_visited_again(item: str, tmp_path: Path) -> None:
+    device = FakeDevice(wobbling({item: 0.5}), noise=0.0)
+    outcome = campaign(tmp_path, device).measure(minutes=60.0, wanted_noise_percent=2.0, progress=silent)
+    assert visited_after_the_fewest(tmp_path) == {"reference", item}
+    for number in range(FEWEST_PASSES, outcome.passes):
+        assert [run.item for p, run in log_of(tmp_path) if p == number] == ["reference", item, "reference"]
+    found = outcome.rows if item == ROUGH else outcome.networks
+    visits = dict(zip(found.items, found.visits, strict=True))
+    assert visits.pop(item) == outcome.passes > FEWEST_PASSES
+    assert set(visits.values()) == {FEWEST_PASSES}
+
+
+def test_an_item_is_visited_until_its_interval_is_as_narrow_as_wanted(tmp_path: Path) -> None:
+    def passes(folder: Path, interval_percent: float) -> int:
+        device = FakeDevice(wobbling({ROUGH: 0.5}), noise=0.0)
+        outcome = campaign(folder, device).measure(
+            minutes=60.0, wanted_noise_percent=2.0, wanted_interval_percent=interval_percent, progress=silent
+        )
+        assert outcome.passes == MOST_PASSES or max(outcome.rows.interval_percent) <= interval_percent
+        return outcome.passes
+
+    found = [passes(tmp_path / f"{percent}", percent) for percent in (2.0, 4.2, 5.0)]
+    assert MOST_PASSES == found[0] > found[1] > found[2] == FEWEST_PASSES
+
+
+def test_while_the_noise_of_a_kind_is_high_all_its_items_and_no_others_are_visited(tmp_path: Path) -> None:
+    device = FakeDevice(wobbling({item.key: 0.3 for item in ROWS}), noise=0.0)
+    outcome = campaign(tmp_path, device).measure(
+        minutes=seconds_of_passes(6) / 60, wanted_interval_percent=1e9, progress=silent
+    )
+    assert outcome.passes > FEWEST_PASSES
+    assert visited_after_the_fewest(tmp_path) == {"reference", *(item.key for item in ROWS)}
+
+
+def test_a_quiet_device_needs_the_fewest_passes_whatever_the_time(tmp_path: Path) -> None:
+    outcome = campaign(tmp_path, FakeDevice(item_ms, noise=1e-4)).measure(minutes=60.0, progress=silent)
+    assert outcome.passes == FEWEST_PASSES
+    assert outcome.unstable == ()
+
+
+def test_what_is_refused_is_not_visited_again_as_if_it_were_noisy(tmp_path: Path) -> None:
+    device = FakeDevice(wobbling({ROUGH: 0.5}), noise=0.0, refuses=lambda item: item == ROUGHER)
+    campaign(tmp_path / "rough", device).measure(
+        minutes=seconds_of_passes(5) / 60, wanted_noise_percent=2.0, progress=silent
+    )
+    assert visited_after_the_fewest(tmp_path / "rough") == {"reference", ROUGH}
+    quiet = steady(refuses=lambda item: item == ROUGHER)
+    assert campaign(tmp_path / "quiet", quiet).measure(minutes=60.0, progress=silent).passes == FEWEST_PASSES
+
+
+def test_what_stayed_unstable_is_told_the_worst_first(tmp_path: Path) -> None:
+    rough = {ROUGH: 0.5, ROUGHER: 0.9, NETWORKS[2].key: 0.7}
+    outcome = campaign(tmp_path, FakeDevice(wobbling(rough), noise=0.0)).measure(minutes=0.0, progress=silent)
+    assert outcome.unstable == (ROUGHER, NETWORKS[2].key, ROUGH)
+    widths = {
+        item: width
+        for found in (outcome.rows, outcome.networks)
+        for item, width in zip(found.items, found.interval_percent, strict=True)
+    }
+    assert {item for item, width in widths.items() if width > 3.0} == set(outcome.unstable)
+
+
+def test_the_time_inside_the_runtime_is_that_of_the_runs(tmp_path: Path) -> None:
+    class Slow(FakeDevice):
+        def run(self, plan):  # type: ignore[no-untyped-def]
+            for run in super().run(plan):
+                yield Run(run.slot, run.item, run.times_ns, 3 * sum(run.times_ns), run.state)
+
+    outcome = measure(tmp_path, Slow(item_ms))
+    assert outcome.inside_seconds == pytest.approx(sum(sum(run.times_ns) for _, run in log_of(tmp_path)) / 1e9)
+    assert outcome.device_seconds == pytest.approx(3 * outcome.inside_seconds)
+
+
 # Deaths
 
 
@@ -245,6 +348,100 @@ def test_a_damaged_line_in_the_middle_is_told_and_nothing_is_measured(tmp_path: 
     change_lines(tmp_path / "runs.jsonl", lambda lines: [*lines[:11], *lines[12:]])
     measure(tmp_path, device)
     assert device.visits == FEWEST_PASSES * VISITS_A_PASS - 29
+
+
+def focused(folder: Path, truth_ms: Callable[[str], float], **faults: int) -> Outcome:
+    """A campaign that visits two items again, then one of them alone, and never comes to know that well."""
+    device = FakeDevice(truth_ms, noise=0.0, **faults)  # type: ignore[arg-type]
+    return campaign(folder, device).measure(
+        minutes=60.0, wanted_noise_percent=2.0, wanted_interval_percent=4.2, progress=silent
+    )
+
+
+@pytest.fixture(scope="module")
+def focused_whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a campaign that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("focused")
+    outcome = focused(folder, wobbling({ROUGH: 0.5, ROUGHER: 0.9}))
+    visits = dict(zip(outcome.rows.items, outcome.rows.visits, strict=True))
+    assert FEWEST_PASSES < visits[ROUGH] < visits[ROUGHER] == outcome.passes == MOST_PASSES
+    return folder
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.9])
+def test_a_campaign_that_died_visits_again_what_one_that_did_not_does(
+    share: float, focused_whole: Path, tmp_path: Path
+) -> None:
+    undisturbed, truth_ms = log_of(focused_whole), wobbling({ROUGH: 0.5, ROUGHER: 0.9})
+    with pytest.raises(DeviceError):
+        focused(tmp_path, truth_ms, dies_after=int(share * len(undisturbed)))
+    assert len(log_of(tmp_path)) == int(share * len(undisturbed))
+    focused(tmp_path, truth_ms)
+    assert log_of(tmp_path) == undisturbed
+
+
+# Measures into folders, each with files that can grow to so many bytes; says how each ended.
+ON_A_FULL_DISK = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+import resource
+from pathlib import Path
+from test_campaign import measure, steady
+for folder, limit in zip(sys.argv[3::2], sys.argv[4::2]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
+    try:
+        measure(Path(folder), steady())
+    except OSError as error:
+        print(error.errno, flush=True)
+"""
+FULL = {  # visits made while there was room, and bytes that the log can still grow by
+    "while the models are written": (0, 600),
+    "with the first visit": (1, 0),
+    "within a line": (30, 150),
+    "some lines later": (VISITS_A_PASS, 5_000),
+}
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, bytes]]:
+    """Campaigns that a full disk ended, each with the log of before."""
+    pytest.importorskip("resource")
+    found, arguments = {}, []
+    for case, (visits, room) in FULL.items():
+        folder, before = tmp_path_factory.mktemp("full"), b""
+        if visits:
+            with pytest.raises(DeviceError):
+                measure(folder, steady(dies_after=visits))
+            before = (folder / "runs.jsonl").read_bytes()
+        found[case] = folder, before
+        arguments += [str(folder), str(len(before) + room)]
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_FULL_DISK, str(here), str(here.parent), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert done.stdout.split() == [str(errno.EFBIG)] * len(FULL)
+    return found
+
+
+@pytest.mark.parametrize("case", FULL)
+def test_a_full_disk_ends_a_campaign_and_takes_nothing_that_was_measured(
+    case: str, full: dict[str, tuple[Path, bytes]], whole: Path
+) -> None:
+    folder, before = full[case]
+    log = folder / "runs.jsonl"
+    content = log.read_bytes() if log.exists() else b""
+    assert content.startswith(before)
+    assert (whole / "runs.jsonl").read_bytes().startswith(content), "whole lines, and at most a part of the next"
+    kept = content.count(b"\n")
+    assert len(log_of(folder)) == kept >= FULL[case][0]
+    device = steady()
+    measure(folder, device)
+    assert device.visits == FEWEST_PASSES * VISITS_A_PASS - kept
+    assert log.read_bytes() == (whole / "runs.jsonl").read_bytes()
 
 
 # Refusals
@@ -340,3 +537,45 @@ def test_unfinished_models_are_written_anew(tmp_path: Path) -> None:
     (models / "3.onnx").write_bytes(written[:10])
     measure(tmp_path, steady())
     assert (models / "3.onnx").read_bytes() == written
+
+
+# Models as graphs, and batches
+
+
+class ReadsGraphs(FakeDevice):
+    """A fake device that builds networks itself."""
+
+    def facts(self) -> DeviceFacts:
+        """Facts that ask for graphs."""
+        return super().facts().model_copy(update={"reads": "graph"})
+
+
+def test_a_device_that_reads_graphs_is_given_every_items(tmp_path: Path) -> None:
+    visits: dict[str, str] = {}
+
+    class Watched(ReadsGraphs):
+        def run(self, plan):  # type: ignore[no-untyped-def]
+            visits.update({visit.item: visit.model for visit in plan.visits})
+            return super().run(plan)
+
+    measure(tmp_path, Watched(item_ms))
+    assert {path.suffix for path in (tmp_path / "models").iterdir()} == {".json", ""}
+    for key, graph in [("reference", lower(REFERENCE)), *((item.key, item.graph) for item in ITEMS)]:
+        written = json.loads((tmp_path / "models" / visits[key]).read_text())
+        assert written == json.loads(json.dumps(graph.to_json()))
+
+
+def test_torch_measures_rows_and_networks_from_their_graphs_in_batches(tmp_path: Path) -> None:
+    with opened(parse_target("local:torch")) as device:
+        measuring = Campaign(tmp_path, device, ITEMS, reference=("a tiny network", lower(REFERENCE)), batch=2)
+        outcome = measuring.measure(minutes=0.0, fewest_passes=1, progress=silent)
+    assert outcome.refused == ()
+    assert [*outcome.rows.visits, *outcome.networks.visits] == [1] * len(ITEMS)
+    assert 0 < outcome.inside_seconds < outcome.device_seconds
+
+
+def test_a_campaign_begun_with_another_batch_is_refused(tmp_path: Path) -> None:
+    measure(tmp_path, steady())
+    other = Campaign(tmp_path, steady(), ITEMS, reference=("a tiny network", lower(REFERENCE)), batch=2)
+    with pytest.raises(RequestError, match="begun on another device: batch 1 against 2"):
+        other.measure(minutes=0.0, progress=silent)

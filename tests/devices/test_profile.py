@@ -1,5 +1,6 @@
 """Profiling a fake device whose networks are sums of its rows: the table, and what is asked for again."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -8,17 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from known_truth import OtherDevice, change_lines, item_ms, network_ms, row_ms
 from strategies import TINY
 
 import mnas_evo
+from mnas_evo.devices.campaign import FEWEST_PASSES
 from mnas_evo.devices.fake import FakeDevice
 from mnas_evo.devices.profile import ProfileRequest, profile
+from mnas_evo.devices.target import opened, parse_target
 from mnas_evo.errors import DamagedFile, DeviceError, InUse, RequestError
 from mnas_evo.latency.fitting import fit
-from mnas_evo.latency.runs import RunLog
+from mnas_evo.latency.runs import Device, Plan, Run, RunLog
 from mnas_evo.latency.table import CampaignFacts, Table, read_table, row_key
+from mnas_evo.space.graph import Layer
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import LANDMARKS, named_network
 from mnas_evo.space.notation import format_network, parse_network
@@ -206,6 +211,239 @@ def test_a_refused_row_stays_missing_and_is_told(tmp_path: Path) -> None:
     table, campaign = run(tmp_path / "fake", steady(refuses=lambda item: item == refused), SMALL)
     assert campaign.refused == (refused,)
     assert table.missing(TINY.layers()) == [refused]
+
+
+# Short of time
+
+SHORT = 0.06  # minutes, of the .08 that four passes would take
+
+
+def within(
+    folder: Path, device: FakeDevice, request: ProfileRequest = REQUEST, *, minutes: float = SHORT
+) -> tuple[Table, list[str]]:
+    """Profiles for so long; also what it says."""
+    said: list[str] = []
+    table, _ = profile(
+        folder, device, request, target="fake", minutes=minutes, progress=lambda share, text: None, say=said.append
+    )
+    return table, said
+
+
+def number(pattern: str, text: str) -> float:
+    """A number in what was said."""
+    found = re.search(pattern, text)
+    assert found is not None, text
+    return float(found[1].replace(",", ""))
+
+
+@pytest.fixture(scope="module")
+def shortened(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The small space, profiled in too short a time for all of it, and what was said."""
+    folder = tmp_path_factory.mktemp("short") / "fake"
+    _, said = within(folder, steady())
+    return folder, said
+
+
+def landmark_layers() -> list[Layer]:
+    """Layers of the networks that every table has."""
+    return [layer for name in LANDMARKS for layer in lower(named_network(name, task=TINY.frame)).layers]
+
+
+def test_a_short_time_measures_some_rows_and_says_how_many_and_what_to_do(
+    shortened: tuple[Path, list[str]], profiled: Path
+) -> None:
+    folder, (first, second) = shortened
+    table, whole = read_table(folder), read_table(profiled)
+    assert len(landmark_layers()) // 2 < len(table.rows) < len(whole.rows)
+    assert set(table.rows) < set(whole.rows)
+    assert number(r"([\d,]+) rows and 33 whole networks", first) == pytest.approx(len(whole.rows), abs=1)
+    assert "4 to 40 passes, until the noise is low or 0.06 minutes are spent" in first
+    assert number(r"0\.06 minutes allow for ([\d,]+) of the rows: those used most", second) == pytest.approx(
+        len(table.rows), abs=1
+    )
+    assert 0 < number(r"([\d.]+) % of the layers of sampled architectures", second) < 100
+    assert number(r"For all give --minutes ([\d.]+), or go on later with --missing", second) > SHORT
+
+
+def test_as_many_rows_are_told_as_the_table_gets(shortened: tuple[Path, list[str]], profiled: Path) -> None:
+    folder, (first, second) = shortened
+    assert number(r"([\d,]+) rows and", first) == len(read_table(profiled).rows)
+    assert number(r"allow for ([\d,]+) of the rows", second) == len(read_table(folder).rows)
+
+
+def test_the_share_of_layers_told_is_that_of_the_rows_there_are(shortened: tuple[Path, list[str]]) -> None:
+    folder, (_, second) = shortened
+    table = read_table(folder)
+    graphs = [lower(network) for network in TINY.networks(TINY.sample(2_000, rng=np.random.default_rng(3)))]
+    there = [table.row_key(layer) in table.rows for graph in graphs for layer in graph.layers]
+    assert number(r"([\d.]+) % of the layers", second) == pytest.approx(100 * np.mean(there), abs=5)
+
+
+def test_the_landmarks_have_their_rows_however_short_the_time(tmp_path: Path) -> None:
+    table, (_, said) = within(tmp_path / "fake", steady(), minutes=1e-6)
+    keys = {row_key(layer, device=table.device) for layer in landmark_layers()}
+    assert set(table.rows) == keys
+    assert "1e-06 minutes allow for" in said
+
+
+def test_rows_that_are_used_more_come_first(shortened: tuple[Path, list[str]]) -> None:
+    table = read_table(shortened[0])
+    fixed = [layer for layer in TINY.layers() if layer.spec.op == "classifier" or layer.in_shape[0] == 1]
+    assert len(fixed) == 2
+    assert table.missing(fixed) == []
+
+
+@pytest.mark.parametrize("minutes", [0.0, 60.0])
+def test_no_time_of_ones_own_and_time_enough_measure_all_rows(minutes: float, profiled: Path, tmp_path: Path) -> None:
+    table, said = within(tmp_path / "fake", steady(), minutes=minutes)
+    assert set(table.rows) == set(read_table(profiled).rows)
+    assert len(said) == 1
+    assert f"or {minutes:g} minutes are spent" in said[0]
+
+
+@pytest.mark.parametrize("networks", [0, 9, 51])
+def test_the_minutes_told_for_all_rows_are_enough(networks: int, profiled: Path, tmp_path: Path) -> None:
+    request = replace(REQUEST, networks=networks)
+    _, (_, said) = within(tmp_path / "short", steady(), request, minutes=0.001)
+    table, again = within(tmp_path / "long", steady(), request, minutes=number(r"--minutes ([\d.]+)", said))
+    assert len(again) == 1
+    assert set(table.rows) == set(read_table(profiled).rows)
+
+
+def test_what_will_be_done_is_said_after_one_look_and_before_the_rest(tmp_path: Path) -> None:
+    device, visits = steady(), []
+    profile(
+        tmp_path / "fake",
+        device,
+        REQUEST,
+        target="fake",
+        minutes=SHORT,
+        progress=lambda share, text: None,
+        say=lambda text: visits.append(device.visits),
+    )
+    (raw,) = tmp_path.glob("fake/raw/*-scout/runs.jsonl")
+    assert visits == [len(RunLog(raw).read())] * 2
+    assert device.visits > 3 * visits[0]
+
+
+def test_what_was_left_out_is_filled_by_missing(
+    shortened: tuple[Path, list[str]], profiled: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "fake"
+    shutil.copytree(shortened[0], own)
+    before = read_table(own)
+    shutil.rmtree(own / "raw")
+    table, said = within(own, steady(), replace(REQUEST, missing=True), minutes=0.0)
+    assert set(table.rows) == set(read_table(own).rows) == set(read_table(profiled).rows)
+    assert visited(own) == set(table.rows) - set(before.rows)
+    assert [entry.network for entry in table.networks] == [entry.network for entry in before.networks]
+    (said_once,) = said
+    assert number(r"([\d,]+) rows and 0 whole networks", said_once) == len(table.rows) - len(before.rows)
+
+
+def test_missing_fills_a_table_in_short_times_one_after_another(
+    shortened: tuple[Path, list[str]], profiled: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "fake"
+    shutil.copytree(shortened[0], own)
+    counts = [len(read_table(own).rows)]
+    for _ in range(30):
+        device = steady()
+        table, _ = within(own, device, replace(REQUEST, missing=True), minutes=0.005)
+        if device.visits == 0:
+            break
+        counts.append(len(table.rows))
+    assert len(counts) > 3
+    assert counts == sorted(set(counts))
+    assert set(table.rows) == set(read_table(profiled).rows)
+
+
+def test_the_same_short_request_measures_nothing_twice(shortened: tuple[Path, list[str]], tmp_path: Path) -> None:
+    shutil.copytree(shortened[0], tmp_path / "fake")
+    device = steady()
+    table, said = within(tmp_path / "fake", device)
+    assert (device.visits, said) == (0, shortened[1])
+    assert table.rows.keys() == read_table(shortened[0]).rows.keys()
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.3, 0.9])
+def test_a_profile_short_of_time_that_died_ends_as_one_that_did_not(
+    share: float, shortened: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    whole, folder = shortened[0], tmp_path / "fake"
+    visits = sum(len(RunLog(raw).read()) for raw in whole.glob("raw/*/runs.jsonl"))
+    first, second = steady(dies_after=int(share * visits)), steady()
+    with pytest.raises(DeviceError):
+        within(folder, first)
+    _, said = within(folder, second)
+    assert said == shortened[1]
+    assert first.visits + second.visits == visits
+    for name in ("ops.csv", "networks.csv"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_rows_refused_at_first_sight_break_nothing(tmp_path: Path) -> None:
+    refused = {row_key(layer, device=steady().facts()) for layer in TINY.layers()[5:25]}
+    table, said = within(tmp_path / "fake", steady(refuses=lambda item: item in refused))
+    assert table.rows and not set(table.rows) & refused
+    assert set(table.campaigns[-1].refused) <= refused
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("minutes", [0.065, 0.075])
+def test_networks_sampled_in_a_short_time_have_their_rows_and_can_be_fitted(minutes: float, tmp_path: Path) -> None:
+    table, said = within(tmp_path / "fake", FakeDevice(item_ms, noise=0.002), minutes=minutes)
+    assert len(said) == 2
+    sampled = [parse_network(entry.network) for entry in table.networks if entry.role == "sampled"]
+    assert len(sampled) == 30
+    assert all(table.missing(lower(network).layers) == [] for network in sampled)
+    fit(tmp_path / "fake")
+
+
+# Batches
+
+
+class Watched:
+    """The real agent, whose plans are looked at."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.shapes: dict[str, list[int]] = {}
+        self.facts, self.close = device.facts, device.close
+
+    def run(self, plan: Plan) -> Iterator[Run]:
+        """Keeps what each item's model takes, beside what it is fed."""
+        for visit in plan.visits:
+            model = onnx.load(plan.folder / visit.model, load_external_data=False)
+            self.shapes[visit.item] = [size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim]
+            assert list(visit.in_shape) == self.shapes[visit.item]
+        return self._device.run(plan)
+
+
+def test_a_batch_stands_in_keys_and_facts_and_goes_through_the_models_at_once(tmp_path: Path) -> None:
+    request = ProfileRequest(None, asked=(ASKED,), batch=4)
+    with opened(parse_target("local")) as device:
+        watched = Watched(device)
+        table, campaign = run(tmp_path / "batch", watched, request)  # type: ignore[arg-type]
+    assert {shape[0] for shape in watched.shapes.values()} == {4}
+    assert watched.shapes[format_network(ASKED)] == [4, 1, 16, 16]
+    assert campaign.refused == ()
+    assert table.device.batch == read_table(tmp_path / "batch").device.batch == 4
+    assert table.rows and all("_b4_" in key for key in table.rows)
+    assert table.missing(lower(ASKED).layers) == []
+    assert "batch 4" in (tmp_path / "batch" / "README.md").read_text()
+    assert 0 < (campaign.inside_seconds or 0) < campaign.device_seconds
+    assert campaign.passes == FEWEST_PASSES
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_table_of_another_batch_is_refused_and_left_alone(missing: bool, own: Path) -> None:
+    before = {path.name: path.read_bytes() for path in own.iterdir() if path.is_file()}
+    device = steady()
+    with pytest.raises(RequestError, match=r"another device \(batch 1 against 2\); give another --table"):
+        run(own, device, replace(REQUEST, batch=2, missing=missing))
+    assert device.visits == 0
+    assert {path.name: path.read_bytes() for path in own.iterdir() if path.is_file()} == before
 
 
 # Deaths and neighbours

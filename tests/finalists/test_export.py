@@ -5,18 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
+from foreign_names import EXCITED
+from running import as_if_trained, session
 
 from mnas_evo.data.datasets import search_data
 from mnas_evo.errors import MnasEvoError, RequestError
 from mnas_evo.finalists.export import export_onnx
 from mnas_evo.finalists.final_training import TrainingRequest, train_final
-from mnas_evo.models.torch_network import GraphNetwork
+from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import format_network, parse_network
 from mnas_evo.training.checkpoint import Checkpoint, load_checkpoint
+from mnas_evo.training.loop import Normalisation
 from mnas_evo.training.recipe import load_recipe
 
 REQUEST = TrainingRequest(
@@ -37,19 +39,32 @@ def test_the_exported_file_classifies_as_torch_does_with_onnxruntime_alone(folde
     checkpoint = load_checkpoint(folder / "model.pt")
     exported = export_onnx(checkpoint, tmp_path / "model.onnx")
     assert exported.relative_difference <= 1e-4
-    session = onnxruntime.InferenceSession(str(exported.path), providers=["CPUExecutionProvider"])
-    metadata = session.get_modelmeta().custom_metadata_map
+    runtime = session(str(exported.path))
+    metadata = runtime.get_modelmeta().custom_metadata_map
     assert metadata["network"] == format_network(REQUEST.network)
     assert json.loads(metadata["classes"]) == list("0123456789")
     images = search_data("digits").validation.images[:50]
     mean, deviation = (
         np.array(json.loads(metadata[name]), np.float32)[:, None, None] for name in ("mean", "deviation")
     )
-    logits = session.run(None, {"images": (images.astype(np.float32) - mean) / deviation})[0]
+    logits = runtime.run(None, {"images": (images.astype(np.float32) - mean) / deviation})[0]
     with torch.no_grad():
         expected = checkpoint.module(checkpoint.normalisation.apply(torch.from_numpy(images))).numpy()
     assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
     onnx.checker.check_model(onnx.load(exported.path), full_check=True)
+
+
+@pytest.mark.parametrize("norm_eps", [1e-5, 0.1])
+def test_the_exported_file_has_the_eps_of_the_checkpoint_and_says_what_it_is(norm_eps: float, tmp_path: Path) -> None:
+    module = as_if_trained(lower(EXCITED), options=ModuleOptions(norm_eps=norm_eps))
+    checkpoint = Checkpoint(EXCITED, tuple("abcde"), "letters", Normalisation((1.0, 2.0, 3.0), (4.0, 5.0, 6.0)), module)
+    assert export_onnx(checkpoint, tmp_path / "model.onnx").relative_difference < 1e-4
+    metadata = session(str(tmp_path / "model.onnx")).get_modelmeta().custom_metadata_map
+    assert metadata.keys() == {"network", "data", "classes", "mean", "deviation", "layout"}
+    assert (metadata["network"], metadata["data"]) == (format_network(EXCITED), "letters")
+    assert [json.loads(metadata[name]) for name in ("classes", "mean", "deviation")] == [
+        list("abcde"), [1.0, 2.0, 3.0], [4.0, 5.0, 6.0],
+    ]  # fmt: skip
 
 
 def test_a_file_that_would_not_agree_is_not_written(folder: Path, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Space files: what they hold is the space, and all their faults are told together."""
 
 import json
-from dataclasses import replace
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from mnas_evo.data.datasets import ImageSet, search_data
-from mnas_evo.errors import DamagedFile, OtherFormat, TrainingFailed
+from mnas_evo.errors import DamagedFile, TrainingFailed
 from mnas_evo.space.notation import parse_network
-from mnas_evo.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mnas_evo.training.loop import Epoch, Trained, train
 from mnas_evo.training.recipe import Recipe, load_recipe
 
@@ -85,41 +84,3 @@ def test_the_callers_random_numbers_go_on_undisturbed() -> None:
 def test_a_loss_that_leaves_the_numbers_is_an_error_and_no_result() -> None:
     with pytest.raises(TrainingFailed, match="loss became"):
         trained(RECIPE.model_copy(update={"learning_rate": 1e30, "optimizer": "sgd"}))
-
-
-def test_a_checkpoint_gives_back_the_network_and_its_outputs(tmp_path: Path) -> None:
-    found = trained(RECIPE.model_copy(update={"epochs": 1}))
-    path = tmp_path / "model.pt"
-    save_checkpoint(path, Checkpoint(NETWORK, tuple("0123456789"), "digits", found.normalisation, found.network))
-    loaded = load_checkpoint(path)
-    images = loaded.normalisation.apply(torch.from_numpy(small()[1].images[:16]))
-    with torch.no_grad():
-        assert torch.equal(loaded.module(images), found.network(images))
-    assert (loaded.network, loaded.data) == (NETWORK, "digits")
-
-
-def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "model.pt"
-    with pytest.raises(DamagedFile, match="missing"):
-        load_checkpoint(path)
-    for content in (b"not a checkpoint", b"", b"\x80\x02"):
-        path.write_bytes(content)
-        with pytest.raises(DamagedFile, match="no checkpoint"):
-            load_checkpoint(path)
-    torch.save({"format": 2}, path)
-    with pytest.raises(OtherFormat):
-        load_checkpoint(path)
-    torch.save({"format": 1, "network": "nonsense"}, path)
-    with pytest.raises(DamagedFile, match="damaged"):
-        load_checkpoint(path)
-
-
-def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
-    class Hostile:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return (Path.touch, (tmp_path / "ran",))  # type: ignore[return-value]
-
-    torch.save({"format": 1, "state": Hostile()}, tmp_path / "model.pt")
-    with pytest.raises(DamagedFile):
-        load_checkpoint(tmp_path / "model.pt")
-    assert not (tmp_path / "ran").exists()
