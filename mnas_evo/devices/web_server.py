@@ -3,7 +3,6 @@
 It knows nothing of measuring: a `Site` says what lies at a path.
 """
 
-import ipaddress
 import secrets
 import shutil
 import socket
@@ -11,6 +10,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -131,11 +131,12 @@ class _Server(ThreadingHTTPServer):
         site: Site,
         token: str,
         context: ssl.SSLContext | None,
-        headers: Mapping[str, str],
+        headers: dict[str, str],
     ) -> None:
         self.site, self.token, self.context, self.headers = site, token.encode(), context, headers
         self._open: set[socket.socket] = set()
-        self._threads_open: set[threading.Thread] = set()
+        self._speaking: set[threading.Thread] = set()
+        self._closed = False
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
@@ -144,60 +145,70 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        return len(self._open) < MOST_CONNECTIONS
+        return len(self._speaking) < MOST_CONNECTIONS
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        self._speaking.add(threading.current_thread())
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._speaking.discard(threading.current_thread())
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Speaks with one client, in a thread of its own, so that a slow handshake holds up nobody else."""
         request.settimeout(HANDSHAKE_SECONDS)
         connection = self.context.wrap_socket(request, server_side=True) if self.context else request
         self._open.add(connection)
-        self._threads_open.add(threading.current_thread())
         try:
-            super().finish_request(connection, client_address)
+            if not self._closed:
+                super().finish_request(connection, client_address)
         finally:
             self.shutdown_request(connection)
             self._open.discard(connection)
-            self._threads_open.discard(threading.current_thread())
 
     def cut(self) -> None:
-        """Ends every connection that is open."""
-        for connection in list(self._open):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-        for thread in list(self._threads_open):
-            thread.join(timeout=5)
+        """Ends every connection: what is being answered is answered first, if that does not take long."""
+        self._closed = True
+        for how in (socket.SHUT_RD, socket.SHUT_RDWR):
+            for connection in list(self._open):
+                with suppress(OSError):
+                    socket.socket.shutdown(connection, how)  # of the wire; TLS is its thread's own
+            for thread in list(self._speaking):
+                thread.join(timeout=2)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away or spoke no TLS is no concern of ours; a fault in the site is."""
-        if not isinstance(sys.exc_info()[1], OSError):
+        if not self._closed and not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = IDLE_SECONDS
+    disable_nagle_algorithm = True  # a head and its body are two writes, and 40 ms apart otherwise
     server: _Server
     _admitted = False
 
     def do_GET(self) -> None:
         if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
-            return self._refuse(HTTPStatus.BAD_REQUEST)
-        self._answer(self.server.site.get(*self._asked()))
+            self._refuse(HTTPStatus.BAD_REQUEST)
+        elif (path := self.path.partition("?")[0]).count("/") == 1:  # without the stroke the page finds nothing
+            self._head(HTTPStatus.PERMANENT_REDIRECT, 0, "text/html", Location=f"{path}/")
+        else:
+            self._answer(self.server.site.get(*self._asked()))
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length")
         if "Transfer-Encoding" in self.headers or length is None:
-            return self._refuse(HTTPStatus.LENGTH_REQUIRED)
-        if not (length.isascii() and length.isdecimal()):
-            return self._refuse(HTTPStatus.BAD_REQUEST)
-        if len(length) > 12 or int(length) > MOST_BODY:
-            return self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        body = self.rfile.read(int(length))
-        if len(body) < int(length):
-            return self._refuse(HTTPStatus.BAD_REQUEST)
-        self._answer(self.server.site.post(*self._asked(), body))
+            self._refuse(HTTPStatus.LENGTH_REQUIRED)
+        elif not (length.isascii() and length.isdecimal()):
+            self._refuse(HTTPStatus.BAD_REQUEST)
+        elif len(length) > 12 or int(length) > MOST_BODY:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        elif len(body := self.rfile.read(int(length))) < int(length):
+            self._refuse(HTTPStatus.BAD_REQUEST)
+        else:
+            self._answer(self.server.site.post(*self._asked(), body))
 
     def parse_request(self) -> bool:
         """Reads the head, and turns away whoever does not hold the token before anything else is looked at."""
@@ -224,18 +235,47 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _asked(self) -> tuple[str, dict[str, str]]:
         path, _, query = self.path.partition("?")
-        return unquote(path.split("/", 2)[2]) if path.count("/") > 1 else "", dict(parse_qsl(query))
+        return unquote(path.split("/", 2)[-1]), dict(parse_qsl(query))
 
     def _answer(self, reply: Reply) -> None:
         if isinstance(reply.content, bytes):
-            self._head(reply.status, len(reply.content), KINDS.get("", "application/json"))
+            self._head(reply.status, len(reply.content), "application/json")
             self.wfile.write(reply.content)
             return
         try:
             file = reply.content.open("rb")
         except OSError:
-            return self._answer(Reply(HTTPStatus.NOT_FOUND))
+            self._head(HTTPStatus.NOT_FOUND, 0, "application/json")
+            return
         with file:
-            size = reply.content.stat().st_size
-            self._head(reply.status, size, KINDS.get(reply.content.suffix, "application/octet-stream"))
+            kind = KINDS.get(reply.content.suffix, "application/octet-stream")
+            self._head(reply.status, reply.content.stat().st_size, kind)
             shutil.copyfileobj(file, self.wfile)
+
+    def _head(self, status: int, length: int, kind: str, **more: str) -> None:
+        self.send_response_only(status)
+        for name, value in (self.server.headers | more).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+
+    def _refuse(self, status: int) -> None:
+        """A status and nothing else, and the end of the connection."""
+        self.close_connection = True
+        line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
+        self.wfile.write(f"{line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        # What the client still sends is read and dropped: were the connection just closed, it might not see the answer.
+        with suppress(OSError):
+            self.connection.settimeout(1.0)
+            self.connection.shutdown(socket.SHUT_WR)
+            for _ in range(256):
+                if not self.connection.recv(2**14):
+                    break
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the library finds wrong with a request; a stranger is not told."""
+        self._refuse(code if self._admitted else HTTPStatus.FORBIDDEN)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing: the host's terminal is the campaign's."""

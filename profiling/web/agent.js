@@ -7,12 +7,13 @@ const PROTOCOL = 1;
 const ALIVE_MS = 4000;
 const POLL_MS = 40_000; // the host lets a question wait for 20 s
 const STARTS = 3;
+const OLD_ADDRESS = "This address is no longer valid. Open the one that the host shows now.";
 const PAUSED = "Bring this page to the front: browsers slow hidden pages down.";
 
 /** The end of all measuring, for a reason that the page shows. */
 class Stop extends Error {}
 
-const page = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+const page = Array.from(crypto.getRandomValues(new Uint32Array(4)), (number) => number.toString(36)).join("-");
 let greeted = false;
 let hidden = 0;
 let visits = 0;
@@ -32,7 +33,7 @@ async function main() {
   const facts = await deviceFacts(asked, runtime);
   showFacts(factPairs(facts, runtime));
   const hello = { type: "hello", protocol: PROTOCOL, facts };
-  setInterval(sayAlive, ALIVE_MS);
+  setInterval(() => sayAlive(), ALIVE_MS);
   for (;;) {
     await inFront();
     if (!greeted) await greet(hello, runtime);
@@ -42,6 +43,7 @@ async function main() {
     const turn = lines.find(({ type }) => type === "turn");
     if (plan) await makeVisit(asked, plan, turn);
   }
+  greeted = false; // the host goes, too
   leave();
   showState("done", "The host has all that it asked for. You can close this page.");
 }
@@ -88,6 +90,7 @@ async function makeVisit(asked, plan, { turn, share, text }) {
     found = await inWorker({ task: "measure", plan, visit });
     if (document.hidden || hidden !== before) continue;
     if (found.type === "answer") break;
+    console.warn(`${visit.item}: ${found.message}`);
     await startRuntime(asked); // a runtime that gave up may not work any more
     if (found.type === "lost") return pause(1000); // the host gives the same visit again
     if ((refusals += 1) === 2) break;
@@ -115,8 +118,9 @@ async function greet(hello, runtime) {
     const reply = await say([hello]);
     if (reply.status === 200) break;
     const said = await reply.json().catch(() => ({ message: `the host answered ${reply.status}` }));
-    if (said.type !== "busy") throw new Stop(`${said.message}.`.replace(/^./, (first) => first.toUpperCase()));
-    showState("waiting", `${said.message}.`.replace(/^./, (first) => first.toUpperCase()));
+    const sentence = `${said.message[0].toUpperCase()}${said.message.slice(1)}.`;
+    if (said.type !== "busy") throw new Stop(sentence);
+    showState("waiting", sentence);
     await pause(2000);
   }
   greeted = true;
@@ -153,7 +157,7 @@ async function request(path, options = {}) {
     const timer = setTimeout(() => limit.abort(), POLL_MS);
     try {
       const reply = await fetch(path, { ...options, signal: limit.signal });
-      if (reply.status === 403) throw new Stop("This address is no longer valid. Open the one that the host shows now.");
+      if (reply.status === 403) throw new Stop(OLD_ADDRESS);
       if (reply.status < 500) return reply;
     } catch (error) {
       if (error instanceof Stop) throw error;
@@ -165,9 +169,12 @@ async function request(path, options = {}) {
   }
 }
 
+/** Says that this page is there, or about to go: then only a beacon still gets out. */
 function sayAlive(leaving = false) {
   if (!greeted) return;
-  navigator.sendBeacon(`alive?page=${page}`, JSON.stringify({ hidden: document.hidden, leaving }));
+  const [path, body] = [`alive?page=${page}`, JSON.stringify({ hidden: document.hidden, leaving })];
+  if (leaving) navigator.sendBeacon(path, body);
+  else fetch(path, { method: "POST", body }).catch(() => null);
 }
 
 function leave() {
@@ -209,8 +216,9 @@ async function keepAwake() {
 
 function hintFor(runtime) {
   const hints = [];
-  if (!runtime.isolated) hints.push("No secure context: coarse clock, one thread. Times are means of several runs.");
-  else if (runtime.coarse) hints.push(`This browser's clock goes in steps of ${runtime.stepUs} µs: short runs are timed together.`);
+  const why = window.isSecureContext ? "Not isolated" : "No secure context";
+  if (!runtime.isolated) hints.push(`${why}: coarse clock, one thread. Times are means of several runs.`);
+  else if (runtime.coarse) hints.push(`Clock in steps of ${runtime.stepUs} µs: times are means of several runs.`);
   if (wakeLock === null) hints.push("This browser does not keep the screen on: set it to stay on.");
   return hints.join(" ");
 }

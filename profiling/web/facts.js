@@ -27,7 +27,8 @@ const HINTS = ["platform", "platformVersion", "model", "architecture", "bitness"
 /** From the client hints of Chromium's relatives. */
 function fromHints(hints) {
   const machine = [hints.model, hints.architecture, hints.bitness && `${hints.bitness} bit`].filter(Boolean).join(" ");
-  const named = (hints.fullVersionList ?? []).filter(({ brand }) => !/not.?a.?brand/i.test(brand.replace(/[^a-z]/gi, " ")));
+  const brands = hints.fullVersionList ?? [];
+  const named = brands.filter(({ brand }) => !/not.a.brand/i.test(brand.replace(/[^a-z]+/gi, " ")));
   const brand = named.find(({ brand }) => brand !== "Chromium") ?? named[0];
   return {
     short: hints.model || hints.platform,
@@ -37,16 +38,17 @@ function fromHints(hints) {
   };
 }
 
-/** From the user agent's text: its first bracket is the machine, of which the system's version is no part. */
-function fromUserAgent(text) {
+/** From the user agent's text: its first bracket names machine and system, whose version is no part of the machine. */
+export function fromUserAgent(text) {
   const inside = (/\(([^)]*)\)/.exec(text)?.[1] ?? "unknown").split(";").map((word) => word.trim());
-  const words = inside.filter((word) => !/^(rv:|U$|K$|wv$|Mobile$|X11$|Tablet$|compatible$)/.test(word));
-  const system = words.find((word) => /OS|Android|Windows|Linux|CrOS/.test(word)) ?? words[0];
-  const machine = words.filter((word) => word !== system || words.length === 1).join(" ");
+  const words = inside.filter((word) => !/^(rv:.*|U|K|wv|Mobile|Tablet|X11|compatible|)$/.test(word));
+  const systems = [/Android/, /OS|Windows/, /Linux/].map((kind) => words.find((word) => kind.test(word)));
+  const system = systems.find(Boolean) ?? words[0];
+  const machine = words.filter((word) => word !== system && word !== "Linux").join(" ");
   return {
     short: words[0],
-    machine: machine || system.replace(/[\d._]+.*$/, "").trim() || system,
-    system: system.replace(/^CPU (.*) like Mac OS X$/, "$1").replace(/_/g, "."),
+    machine: machine || system.replace(/ [\d._]+$/, ""),
+    system: system.replace(/^CPU (.*) like Mac OS X$/, "$1").replace(/OS .*/, (named) => named.replace(/_/g, ".")),
     browser: browserOf(text),
   };
 }

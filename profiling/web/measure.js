@@ -1,5 +1,6 @@
 // Measures one visit at a time with onnxruntime-web, in a worker: the page beside it stays alive, and does not disturb.
 
+import { normalNumbers } from "./numbers.js";
 import * as ort from "./runtime/ort.wasm.bundle.min.mjs";
 
 const STEPS = 20; // a time is of as few runs as last this many steps of the clock
@@ -18,7 +19,6 @@ class Lost extends Error {}
 
 let stepMs = 0;
 let weights = { folder: null, bytes: null };
-const inputs = new Map();
 
 const tasks = { start, measure };
 
@@ -53,7 +53,8 @@ async function measure({ plan, visit }) {
   const began = performance.now();
   const model = await fetched(`${plan.folder}/${encodeURIComponent(visit.model)}`);
   if (model === null) throw new Error(`the host has no ${visit.model}`);
-  if (weights.folder !== plan.folder) weights = { folder: plan.folder, bytes: await fetched(`${plan.folder}/${WEIGHTS}`) };
+  const { folder } = plan;
+  if (weights.folder !== folder) weights = { folder, bytes: await fetched(`${folder}/${WEIGHTS}`) };
   const session = await ort.InferenceSession.create(model, {
     executionProviders: ["wasm"],
     graphOptimizationLevel: "all",
@@ -78,7 +79,7 @@ async function measure({ plan, visit }) {
   }
 }
 
-/** Times of runs, ns. One that is shorter than `STEPS` steps of the clock is timed with those after it, as their mean. */
+/** Times of runs, ns. One shorter than `STEPS` steps of the clock is timed together with those after it: their mean. */
 async function timed(once, plan) {
   const visitMs = Math.max(plan.visit_ns / 1e6, stepMs > FINE_MS ? COARSE_VISIT_MS : 0);
   const groupMs = STEPS * stepMs;
@@ -110,26 +111,6 @@ function clockStep() {
     last = now;
   }
   return steps.sort((a, b) => a - b)[steps.length >> 1] ?? 200;
-}
-
-/** Standard normal numbers, the same ones for a shape each time. */
-function normalNumbers(shape) {
-  const key = shape.join("x");
-  if (!inputs.has(key)) {
-    const numbers = new Float32Array(shape.reduce((product, length) => product * length, 1));
-    let seed = 0;
-    const uniform = () => {
-      seed = (seed + 0x6d2b79f5) | 0; // mulberry32
-      let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-      t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-      return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-    };
-    for (let i = 0; i < numbers.length; i += 1) {
-      numbers[i] = Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
-    }
-    inputs.set(key, numbers);
-  }
-  return inputs.get(key);
 }
 
 /** Bytes of one of the host's files, null where it has none. */

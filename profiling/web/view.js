@@ -8,7 +8,7 @@ const TITLES = {
   done: "Done",
   error: "Stopped",
 };
-const LONGEST_ITEM = 44;
+const TAIL = 12;
 
 const part = (id) => document.getElementById(id);
 
@@ -26,7 +26,6 @@ export function showState(state, words) {
   write("state", TITLES[state]);
   write("words", words);
   document.title = `${TITLES[state]} · mnas-evo`;
-  if (state === "done") showProgress(1, "");
   showTime();
 }
 
@@ -34,7 +33,8 @@ export function showState(state, words) {
 export function showHost(asked) {
   write("code", asked.code);
   part("certificate").hidden = !asked.fingerprint;
-  write("fingerprint", asked.fingerprint ?? "");
+  const pairs = (asked.fingerprint ?? "").match(/[^:]+:?/g) ?? [];
+  part("fingerprint").replaceChildren(...pairs.flatMap((pair) => [pair, document.createElement("wbr")]));
 }
 
 /** Share done (null: not known) and what it is a share of. */
@@ -46,11 +46,14 @@ export function showProgress(share, text) {
   write("text", text);
 }
 
-/** What is being measured, its key shortened in the middle. */
+/** What is being measured; where its key is too long, its middle gives way. */
 export function showItem(key) {
-  const half = LONGEST_ITEM / 2;
-  write("item", key.length > LONGEST_ITEM ? `${key.slice(0, half)}…${key.slice(1 - half)}` : key);
-  part("item").title = key;
+  if (part("item").textContent === key) return;
+  const [head, tail] = [document.createElement("span"), document.createElement("span")];
+  head.className = "head";
+  head.textContent = key.slice(0, -TAIL);
+  tail.textContent = key.slice(-TAIL);
+  part("item").replaceChildren(head, tail);
 }
 
 /** Visits made since the page was opened, and the time of the last one. */

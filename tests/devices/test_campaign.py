@@ -368,14 +368,20 @@ def focused_whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("share", [0.4, 0.6, 0.9])
+@pytest.mark.parametrize("moment", ["as focus begins", "in between", "as an item settles", "late"])
 def test_a_campaign_that_died_visits_again_what_one_that_did_not_does(
-    share: float, focused_whole: Path, tmp_path: Path
+    moment: str, focused_whole: Path, tmp_path: Path
 ) -> None:
     undisturbed, truth_ms = log_of(focused_whole), wobbling({ROUGH: 0.5, ROUGHER: 0.9})
+    visits = {
+        "as focus begins": FEWEST_PASSES * VISITS_A_PASS,
+        "in between": len(undisturbed) * 2 // 3,
+        "as an item settles": max(i for i, (_, run) in enumerate(undisturbed) if run.item == ROUGH) + 1,
+        "late": len(undisturbed) - 2,
+    }
     with pytest.raises(DeviceError):
-        focused(tmp_path, truth_ms, dies_after=int(share * len(undisturbed)))
-    assert len(log_of(tmp_path)) == int(share * len(undisturbed))
+        focused(tmp_path, truth_ms, dies_after=visits[moment])
+    assert len(log_of(tmp_path)) == visits[moment]
     focused(tmp_path, truth_ms)
     assert log_of(tmp_path) == undisturbed
 

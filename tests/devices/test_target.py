@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from mnas_evo.devices.adb import AdbDevice
 from mnas_evo.devices.agent_process import AgentProcess
 from mnas_evo.devices.browser import BrowserDevice
 from mnas_evo.devices.ssh import SshDevice
@@ -24,6 +25,7 @@ PORTS = st.integers(0, 65_535)  # 0 where none is said
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
 ZONES = st.just("") | NAMES.map(lambda name: f"%{name}")
 HOSTS = NAMES | st.builds("[{}{}]".format, st.ip_addresses(v=6), ZONES) | st.ip_addresses(v=4).map(str)
+SERIALS = NAMES | st.builds("{}:{}".format, st.ip_addresses(v=4), st.integers(1, 65_535))  # of a phone
 
 
 def targets() -> SearchStrategy[Target]:
@@ -35,6 +37,7 @@ def targets() -> SearchStrategy[Target]:
         st.builds(Target, kind=st.just("local"), **agents),
         st.builds(Target, kind=st.just("ssh"), keep=st.booleans(), **agents, **ssh),
         st.builds(Target, kind=st.just("browser"), runtime=st.just("onnxruntime-web"), port=PORTS, **common),
+        st.builds(Target, kind=st.just("adb"), runtime=st.just("onnxruntime-web"), host=SERIALS, **common),
     )
 
 
@@ -61,7 +64,7 @@ PIECES += ["port", "python", "config", "yes", "no", "0", "-1", "65536", "1e3", "
 TEXTS = st.text() | st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 NEAR = st.builds(
     "{}?{}".format,
-    st.sampled_from(["local", "local:torch", "ssh://pi", "ssh://me@[::1]:22", "browser"]),
+    st.sampled_from(["local", "local:torch", "ssh://pi", "ssh://me@[::1]:22", "browser", "adb://0a1b2c"]),
     st.lists(st.builds("{}={}".format, st.sampled_from(PIECES), TEXTS), max_size=4).map("&".join),
 )
 
@@ -117,6 +120,8 @@ def test_every_part_of_a_target_has_its_place() -> None:
         ("ssh://pi?port=22", "unknown options port"),
         ("browser?provider=WebGPU", "unknown options provider; it takes port, precision, threads"),
         ("browser?runtime=torch", "unknown options runtime"),
+        ("adb://0a1b2c?port=8080", "unknown options port; it takes precision, threads"),
+        ("adb:0a1b2c", "unknown target 'adb:0a1b2c'"),
         ("local?threads", "options that cannot be read"),
         ("local?threads=", "threads"),
         ("local?threads=0", "threads is a positive number, not '0'"),
@@ -211,6 +216,7 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("ssh://pi", SshDevice),
         ("ssh://me@[::1]:2222?runtime=openvino&config=c&python=~/venv/bin/python&keep=yes", SshDevice),
         ("browser?port=8080", BrowserDevice),
+        ("adb://192.168.1.7:5555", AdbDevice),
     ],
 )
 def test_a_target_is_opened_and_let_go_of_without_starting_anything(
