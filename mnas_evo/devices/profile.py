@@ -201,12 +201,14 @@ def _affordable(
         return layers
     named = {row_key(layer, device=survey.facts) for _, network in networks.values() for layer in lower(network).layers}
     needed = {layer for layer in layers if row_key(layer, device=survey.facts) in named}
-    kept = survey.affordable(layers, needed=needed, networks=count, pass_seconds=60 * minutes / FEWEST_PASSES)
+    affordable = 60 * minutes / FEWEST_PASSES
+    rows = survey.rows_of_networks(sampled, needed=needed, networks=count, pass_seconds=affordable)
+    kept = survey.affordable(layers, needed=needed | rows, networks=count, pass_seconds=affordable)
     share = sum(survey.uses.get(layer, 0) for layer in kept) / max(1, sum(survey.uses.values()))
     say(
-        f"{minutes:g} minutes allow for {len(kept):,} of the rows: those used most, {100 * share:.1f} % of the layers "
-        f"of sampled architectures. For all give --minutes {_rounded_up(whole_minutes):g}, or go on later with "
-        "--missing"
+        f"{minutes:g} minutes allow for {len(kept):,} of the rows: those of whole networks and those used most, "
+        f"{100 * share:.1f} % of the layers of sampled architectures. For all give "
+        f"--minutes {_rounded_up(whole_minutes):g}, or go on later with --missing"
     )
     return kept
 

@@ -258,7 +258,7 @@ def test_a_short_time_measures_some_rows_and_says_how_many_and_what_to_do(
     assert set(table.rows) < set(whole.rows)
     assert number(r"([\d,]+) rows and 33 whole networks", first) == pytest.approx(len(whole.rows), abs=1)
     assert "4 to 40 passes, until the noise is low or 0.06 minutes are spent" in first
-    assert number(r"0\.06 minutes allow for ([\d,]+) of the rows: those used most", second) == pytest.approx(
+    assert number(r"0\.06 minutes allow for ([\d,]+) of the rows: those of whole networks", second) == pytest.approx(
         len(table.rows), abs=1
     )
     assert 0 < number(r"([\d.]+) % of the layers of sampled architectures", second) < 100

@@ -155,6 +155,22 @@ def test_layers_that_the_space_does_not_use_come_last() -> None:
     assert SEEN.affordable([*alien, *LAYERS], needed=set(), networks=0, pass_seconds=seconds) == LAYERS
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_short_time_still_buys_the_rows_of_whole_networks(share: float) -> None:
+    needed = set(LAYERS[:3])
+    seconds = SEEN.pass_seconds([], networks=12) + share * SEEN.pass_seconds(LAYERS, networks=0)
+    rows = SEEN.rows_of_networks(12, needed=needed, networks=12, pass_seconds=seconds)
+    assert SEEN.pass_seconds([*needed, *rows], networks=12) <= seconds * (1 + 1e-9)
+    assert not rows & needed
+    whole = [n for n in SEEN.spread(12, layers=LAYERS) if set(lower(n).layers) <= rows | needed]
+    assert len(whole) >= 12 * share / 2
+    assert set().union(*(lower(network).layers for network in whole)) - needed == rows
+
+
+def test_no_time_buys_no_network() -> None:
+    assert SEEN.rows_of_networks(12, needed=set(), networks=12, pass_seconds=0.0) == set()
+
+
 # What is sampled
 
 
