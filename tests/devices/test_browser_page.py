@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import NEEDED, chromium, complaints, hand, shown, wait_for_state
+from chromium import NEEDED, chromium, complaints, hand, needs_the_web_runtime, shown, wait_for_state
 from selenium import webdriver
 from stand_in_page import Opener, StandInPage, stub_runtime
 from strategies import TINY
@@ -33,6 +33,7 @@ Serve = Callable[..., BrowserDevice]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
+    needs_the_web_runtime()
     with chromium(acceptInsecureCerts=True) as driver:
         yield driver
 

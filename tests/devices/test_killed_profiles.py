@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from chromium import NEEDED, chromium
+from chromium import NEEDED, chromium, needs_the_web_runtime
 from local_sshd import SSHD, LocalSshd
 from selenium import webdriver
 
@@ -135,5 +135,6 @@ def test_a_killed_profile_over_ssh_ends_with_all_rows(server: LocalSshd, tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize("target", [pytest.param(one, marks=NEEDED) for one in ("browser", "browser, not isolated")])
 def test_a_killed_profile_in_a_browser_ends_with_all_rows(target: str, tmp_path: Path) -> None:
+    needs_the_web_runtime()
     with chromium() as browser:
         check(tmp_path / "table", killed_three_times(target, tmp_path / "table", browser))

@@ -1,4 +1,4 @@
-"""A headless Chromium for the pages of a browser device."""
+"""A headless Chromium: for the report, and for the page of a browser device."""
 
 import shutil
 import tempfile
@@ -31,13 +31,17 @@ NEEDED = [
 ]
 
 
-@contextmanager
-def chromium(**capabilities: Any) -> Iterator[webdriver.Chrome]:
-    """A browser with a new profile; skips where the runtime that its pages need is not here and cannot be fetched."""
+def needs_the_web_runtime() -> None:
+    """Skips where onnxruntime-web is not here and cannot be fetched."""
     try:
         web_runtime()
     except DeviceError as error:
         pytest.skip(str(error))
+
+
+@contextmanager
+def chromium(**capabilities: Any) -> Iterator[webdriver.Chrome]:
+    """A browser with a new profile."""
     options = webdriver.ChromeOptions()
     assert CHROMIUM is not None
     options.binary_location = CHROMIUM
