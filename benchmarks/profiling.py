@@ -15,7 +15,7 @@ import numpy as np
 from mnas_evo.devices.campaign import FEWEST_PASSES, REFERENCE, Campaign, Item
 from mnas_evo.devices.profile import ProfileRequest, profile
 from mnas_evo.devices.target import opened, parse_target
-from mnas_evo.latency.combine import combine
+from mnas_evo.latency.combine import combine, reference_level, reference_series
 from mnas_evo.latency.fitting import fit
 from mnas_evo.latency.runs import Device, Run, RunLog
 from mnas_evo.latency.scoring import quality
@@ -56,15 +56,21 @@ def main() -> None:
         raw = asked.out / "raw"
         runs = RunLog(raw / campaign.id / "runs.jsonl").read()
         say_shares([run for folder in raw.iterdir() for _, run in RunLog(folder / "runs.jsonl").read()], wall)
-        networks, truth_ms, noise = unseen(device, space, asked.out)
+        networks, truth_ms, noise, truth_level = unseen(device, space, asked.out)
     print(f"truth: {len(networks)} networks that no fit has seen, noise {noise:.2f} %")
     passes = campaign.passes
     for count in sorted({FEWEST_PASSES, 6, 8, 12, 16, 24, passes}):
         if count <= passes:
             so_far = [(p, run) for p, run in runs if p < count]
-            found = quality(fitted(table, so_far, networks), truth_ms)
+            predicted = fitted(table, so_far, networks)
+            moved = truth_level / reference_level(reference_series(so_far, reference=REFERENCE))
+            plain, level = quality(predicted, truth_ms), quality(predicted * moved, truth_ms)
             seconds = sum(run.wall_ns for _, run in so_far) / 1e9
-            print(f"{count:3} passes, {seconds:5.0f} s: error {found.mape:.2f} %, within 5 % {found.w5:.0f} %")
+            print(
+                f"{count:3} passes, {seconds:5.0f} s: error {plain.mape:.2f} %, within 5 % {plain.w5:.0f} %; "
+                f"the reference has moved by {100 * (moved - 1):+.1f} % since, that taken out {level.mape:.2f} %, "
+                f"{level.w5:.0f} %"
+            )
 
 
 def say_shares(runs: list[Run], wall: float) -> None:
@@ -78,14 +84,15 @@ def say_shares(runs: list[Run], wall: float) -> None:
     )
 
 
-def unseen(device: Device, space: SearchSpace, folder: Path) -> tuple[list[Network], np.ndarray, float]:
-    """Networks of another seed than any campaign's, their times in a campaign of their own, ms, and its noise."""
+def unseen(device: Device, space: SearchSpace, folder: Path) -> tuple[list[Network], np.ndarray, float, float]:
+    """Networks of another seed than any campaign's, their times in a campaign of their own, its noise and reference."""
     networks = space.networks(sample_by_macs(space, UNSEEN, rng=np.random.default_rng(1234)))
     items = [Item(format_network(network), "network", lower(network)) for network in networks]
     reference = ("mobilenet-v2", lower(named_network("mobilenet-v2", task=space.frame)))
     campaign = Campaign(folder / "truth", device, items, reference=reference)
     outcome = campaign.measure(minutes=3, fewest_passes=8, progress=lambda share, text: None)
-    return networks, outcome.networks.ms, outcome.networks.noise_percent
+    series = reference_series(RunLog(folder / "truth" / "runs.jsonl").read(), reference=REFERENCE)
+    return networks, outcome.networks.ms, outcome.networks.noise_percent, reference_level(series)
 
 
 def fitted(table: Table, runs: Runs, networks: list[Network]) -> np.ndarray:

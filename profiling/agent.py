@@ -65,10 +65,13 @@ class OnnxRuntime:
         if self._provider != "CPUExecutionProvider":
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         self._options = options
+        # fp32 is fp32: no TF32 behind its name.
+        self._settings = {"use_tf32": "0"} if self._provider == "CUDAExecutionProvider" else {}
 
     def load(self, path: str, images: Any) -> Once:
         """A function without arguments that runs the model once on the images."""
-        session = self._module.InferenceSession(path, self._options, providers=[self._provider])
+        providers = [(self._provider, self._settings)]
+        session = self._module.InferenceSession(path, self._options, providers=providers)
         binding = session.io_binding()
         binding.bind_cpu_input(session.get_inputs()[0].name, images)
         binding.bind_output(session.get_outputs()[0].name)
@@ -101,10 +104,13 @@ class OpenVino:
             self.name = "openvino-%s" % self._device.lower()
         self._options = {
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
-            "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
         }
+        if self._device == "CPU":
+            self._options["INFERENCE_NUM_THREADS"] = threads
+        else:
+            self.soc = str(self._core.get_property(self._device, "FULL_DEVICE_NAME"))
         if precision == "bf16" and "BF16" not in self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES"):
             raise Unavailable("this processor has no bf16, and fp32 is not what was asked for")
 
@@ -193,6 +199,7 @@ class TorchCuda(Torch):
     def _runner(self, network: TorchGraph, value: Any) -> Once:
         torch = self._torch
         stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
         with torch.inference_mode(), torch.cuda.stream(stream):
             for _ in range(3):  # cudnn chooses its kernels before the graph is taken
                 network(value)
@@ -200,13 +207,19 @@ class TorchCuda(Torch):
         graph = torch.cuda.CUDAGraph()
         with torch.inference_mode(), torch.cuda.graph(graph, stream=stream):
             network(value)
-        replay, synchronize = graph.replay, torch.cuda.synchronize
+        synchronize = torch.cuda.synchronize
+        used = (network, value)  # a graph replays on their memory, which must not become another's
 
-        def once() -> None:
-            replay()
+        def once(graph: Any = graph, used: Any = used) -> None:
+            graph.replay()
             synchronize()
 
         return once
+
+    def has_room(self) -> bool:
+        """Whether another model may stay loaded: every one holds memory of the device."""
+        free, whole = self._torch.cuda.mem_get_info(self._device)
+        return bool(free > whole / 2)
 
 
 class TorchGraph:
@@ -294,7 +307,8 @@ class Loaded:
         images = numpy.random.RandomState(0).standard_normal(shape).astype(numpy.float32)
         once: Once = self.runtime.load(path, images)
         resident = _resident_bytes()
-        if resident is not None and resident < self._limit_bytes:
+        room = getattr(self.runtime, "has_room", lambda: True)
+        if resident is not None and resident < self._limit_bytes and room():
             self._kept[key] = once
         return once
 
@@ -357,6 +371,7 @@ def facts(runtime: Any, threads: int, precision: str) -> Message:
         "protocol": PROTOCOL,
         "agent": "%s, Python %s" % (AGENT, platform.python_version()),
         "reads": runtime.reads,
+        "keeps_models": True,
     }
 
 

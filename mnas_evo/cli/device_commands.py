@@ -31,8 +31,8 @@ def profile(
     minutes: Annotated[
         float,
         typer.Option(
-            help="Time on the device; less if the noise is low sooner. Where it is short, the rows used most are "
-            "measured; 0 stands for the fewest passes over all.",
+            help="Time on the device; less if the noise is low sooner. Where it is short, rows of whole networks and "
+            "those used most are measured; 0 stands for the fewest passes over all.",
             min=0,
         ),
     ] = 30,
@@ -50,7 +50,7 @@ def profile(
 
     Every row and network is visited in several shuffled passes, with a reference network between, so that the table
     knows its own noise. It says beforehand what it measures and how long that takes; with little time it measures
-    what is used most.
+    the rows of whole networks, and what is used most.
 
     Examples: mnas-evo profile local --space paper --table my-laptop --minutes 20;
     mnas-evo profile ssh://pi@pi5 --space paper --table pi5;
@@ -61,7 +61,7 @@ def profile(
     from mnas_evo.cli.architectures import read_arch
     from mnas_evo.devices.profile import ProfileRequest
     from mnas_evo.devices.profile import profile as measure
-    from mnas_evo.devices.target import opened, parse_target
+    from mnas_evo.devices.target import opened, parse_target, shown_on
     from mnas_evo.space.space_file import load_space
 
     where = parse_target(target)
@@ -82,15 +82,14 @@ def profile(
         ]
     request = ProfileRequest(loaded, tuple(asked), networks=networks, missing=missing, batch=batch, seed=seed)
     with stage("profiling") as report, opened(where, listen=listen, say=tell) as device:
-        # A page shows how far all is, where the device is one.
-        show = getattr(device, "show_progress", lambda share, note: None)
-
-        def progress(share: float, note: str) -> None:
-            report(share, note)
-            show(share, note)
-
         found, campaign = measure(
-            table, device, request, target=str(where), minutes=minutes, progress=progress, say=tell
+            table,
+            device,
+            request,
+            target=where.without_address(),
+            minutes=minutes,
+            progress=shown_on(device, report),
+            say=tell,
         )
     print(f"{found.device.soc}, {found.device.runtime} {found.device.runtime_version}")
     if campaign is None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mnas_evo.cli.terminal import JsonOption, is_unicode, print_json, print_table, stage
+from mnas_evo.cli.terminal import JsonOption, is_unicode, print_json, print_table, stage, tell
 
 
 def describe(
@@ -118,18 +118,21 @@ def evaluate(
     data: Annotated[str, typer.Option(help="A data set's name; its test images are used.")],
     out: Annotated[Path, typer.Option(help="Folder for evaluation.json and confusion.csv.")],
     on: Annotated[str, typer.Option(help="Target on which its latency is measured.")] = "local",
+    listen: Annotated[
+        bool, typer.Option("--listen", help="For browser: let devices of the local network open the page.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Test a trained network: accuracy, precision, recall, F1, calibration, and its latency on a device."""
     from dataclasses import asdict
 
-    from mnas_evo.devices.target import opened, parse_target
+    from mnas_evo.devices.target import opened, parse_target, shown_on
     from mnas_evo.finalists.evaluation import evaluate as evaluate_on
     from mnas_evo.training.checkpoint import load_checkpoint
 
     loaded = load_checkpoint(checkpoint)
-    with opened(parse_target(on)) as device, stage("evaluating") as report:
-        form = evaluate_on(out, loaded, data=data, device=device, progress=report)
+    with stage("evaluating") as report, opened(parse_target(on), listen=listen, say=tell) as device:
+        form = evaluate_on(out, loaded, data=data, device=device, progress=shown_on(device, report))
     if json:
         document = form.model_dump(exclude={"format", "metrics"})
         print_json({**document, **asdict(form.metrics)})
@@ -154,7 +157,8 @@ def export(
         ),
     ] = None,
     norm_eps: Annotated[
-        float | None, typer.Option(help="Batch norm's eps in those weights, where it is not the source's.", min=0.0)
+        float | None,
+        typer.Option(help="Batch norm's eps in those weights, where it is not the source's.", min=0.0, max=0.5),
     ] = None,
 ) -> None:
     """Write a network as ONNX, checked against torch, with classes and preprocessing inside.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage
+from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage, tell
 
 if TYPE_CHECKING:
     from mnas_evo.search.front import Candidate
@@ -170,6 +170,9 @@ def remeasure(
     run: Annotated[Path, typer.Argument(help="Folder of a search.")],
     top: Annotated[int, typer.Option(help="How many of the front: its knee, its ends, a spread between.", min=1)] = 12,
     on: Annotated[str, typer.Option(help="The target that the table was measured on.")] = "local",
+    listen: Annotated[
+        bool, typer.Option("--listen", help="For browser: let devices of the local network open the page.")
+    ] = False,
     minutes: Annotated[float, typer.Option(help="Time to spend on the device.")] = 5,
     target_ms: Annotated[
         float | None, typer.Option(help="Latency budget, ms; without one the knee is proposed.")
@@ -182,14 +185,14 @@ def remeasure(
     """
     from dataclasses import asdict
 
-    from mnas_evo.devices.target import opened, parse_target
+    from mnas_evo.devices.target import opened, parse_target, shown_on
     from mnas_evo.finalists.choose import choose
     from mnas_evo.finalists.remeasure import remeasure as measure
     from mnas_evo.search.front import candidates, front
     from mnas_evo.search.run import open_run
 
-    with opened(parse_target(on)) as device, stage("re-measuring") as report:
-        found = measure(run, device, top=top, minutes=minutes, progress=report)
+    with stage("re-measuring") as report, opened(parse_target(on), listen=listen, say=tell) as device:
+        found = measure(run, device, top=top, minutes=minutes, progress=shown_on(device, report))
     form, archive = open_run(run)
     with archive:
         best = front(candidates(archive), form.objectives)

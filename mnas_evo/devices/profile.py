@@ -72,10 +72,10 @@ def profile(
 ) -> tuple[Table, CampaignFacts | None]:
     """Measures what is asked into the table folder; begun before, it goes on where it was.
 
-    Where the fewest passes over all rows of a space would take longer than `minutes`, the rows that its architectures
-    use most are measured, as many as the time allows; 0 minutes stand for the fewest passes over all. `say` is told
-    beforehand what will be measured, how long it takes and why. The campaign is None where nothing is missing that was
-    asked for as missing.
+    Where the fewest passes over all rows of a space would take longer than `minutes`, the rows of whole networks are
+    measured, then those that architectures use most, as time allows; 0 minutes stand for the fewest passes over all.
+    `say` is told beforehand what will be measured, how long it takes and why. The campaign is None where nothing is
+    missing that was asked for as missing.
 
     Raises:
         RequestError: nothing to measure, a read-only folder, or a table of another device.
@@ -102,8 +102,9 @@ def profile(
         sampled: list[Network] = []
         if request.space is not None and layers:
             identity = _identity(request, layers, networks, facts)
-            rows = _scout(folder, device, layers, request, identity=identity, facts=facts, progress=progress)
-            survey = Survey(request.space, rows, facts, request.seed)
+            seen = _scout(folder, device, layers, request, identity=identity, facts=facts, progress=progress)
+            overhead = (seen.device_seconds - seen.inside_seconds) / max(1, int(seen.rows.visits.sum()))
+            survey = Survey(request.space, _measured(seen.rows), facts, request.seed, overhead)
             layers = _affordable(survey, layers, networks, request, minutes=minutes, say=say)
             if request.networks and not request.missing:
                 sampled = survey.spread(request.networks, layers=layers)
@@ -166,7 +167,7 @@ def _scout(
     identity: str,
     facts: DeviceFacts,
     progress: Progress,
-) -> dict[str, Measured]:
+) -> Outcome:
     """One quick pass over the rows, which says how fast networks will be, so that a sample can be spread over that."""
     raw = folder / "raw" / f"{identity}-scout"
     items = [_row_item(layer, facts) for layer in layers]
@@ -175,7 +176,7 @@ def _scout(
         minutes=0.0, fewest_passes=1, progress=lambda share, _: progress(0.05 * share, "a first look at every row")
     )
     shutil.rmtree(raw / "models", ignore_errors=True)
-    return _measured(outcome.rows)
+    return outcome
 
 
 def _affordable(

@@ -130,7 +130,9 @@ class SshFolder:
     def remove(self) -> None:
         """Ends what is left of the agent, and removes the folder unless it is kept."""
         self.end_agent()
-        if self._path is not None and not self._keep:
+        if self._path is not None and self._keep:
+            self._forget_gone()
+        elif self._path is not None:
             self._connection.call(_REMOVE, self._path)
         self._path = None
 

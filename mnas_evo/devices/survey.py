@@ -1,5 +1,6 @@
 """What a first look at every row tells: what a campaign will cost, which rows the time allows for, what to sample."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mnas_evo.devices.campaign import REFERENCE_EVERY, VISIT_NS
+from mnas_evo.devices.campaign import FEWEST_PASSES, REFERENCE_EVERY, VISIT_NS
 from mnas_evo.latency.runs import DeviceFacts, Plan
 from mnas_evo.latency.table import Measured, row_key
 from mnas_evo.space.architecture import Network
@@ -17,17 +18,21 @@ from mnas_evo.space.sampling import spread_evenly
 from mnas_evo.space.space import Genes, SearchSpace, distinct_rows
 
 _CANDIDATES = 20_000
-_AROUND_THE_CALL = 1.2  # a visit's time over the time inside the runtime's call, models being kept
+_AROUND_THE_CALL = 1.05  # the wire and the host, over the time inside the runtime's call
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A space whose rows were each visited once on a device; a row that was refused counts as no time, here only."""
+    """A space whose rows were each visited once on a device; a row that was refused counts as no time, here only.
+
+    `overhead_seconds` is what a visit took beside the runtime's call, in the median: above all, loading the model.
+    """
 
     space: SearchSpace
     rows: Mapping[str, Measured]
     facts: DeviceFacts
     seed: int
+    overhead_seconds: float = 0.0
 
     def row_ms(self, layer: Layer) -> float:
         """A row's time at first sight."""
@@ -37,7 +42,8 @@ class Survey:
     def pass_seconds(self, layers: Sequence[Layer], *, networks: int) -> float:
         """About how long a pass over rows and whole networks will take."""
         typical_ms = float(np.median(self._sums))
-        return sum(self._row_seconds(layer) for layer in layers) + networks * _visit_seconds("network", typical_ms)
+        rows = math.fsum(self._row_seconds(layer) for layer in layers)  # exact, in whatever order they come
+        return rows + networks * self._visit_seconds("network", typical_ms)
 
     def affordable(
         self, layers: Sequence[Layer], *, needed: set[Layer], networks: int, pass_seconds: float
@@ -60,7 +66,7 @@ class Survey:
         candidates = self.spread(n, layers=self.space.layers())
         for i in np.random.default_rng([self.seed, 3]).permutation(len(candidates)):
             new = set(lower(candidates[i]).layers) - needed - found
-            seconds = sum(self._row_seconds(layer) for layer in new)
+            seconds = math.fsum(self._row_seconds(layer) for layer in new)
             if seconds <= left:
                 found |= new
                 left -= seconds
@@ -98,10 +104,10 @@ class Survey:
         return self.space.sum_over(self._candidates, sums)[:, 0]
 
     def _row_seconds(self, layer: Layer) -> float:
-        return _visit_seconds("row", self.row_ms(layer))
+        return self._visit_seconds("row", self.row_ms(layer))
 
-
-def _visit_seconds(kind: str, ms: float) -> float:
-    """What a visit takes, with the reference's share."""
-    inside = max(VISIT_NS[kind] / 1e9, Plan.MIN_REPEATS * ms / 1e3)
-    return inside * _AROUND_THE_CALL + VISIT_NS["network"] / 1e9 / REFERENCE_EVERY
+    def _visit_seconds(self, kind: str, ms: float) -> float:
+        """What a visit takes, with the reference's share; an agent that keeps its models loads each one once only."""
+        inside = max(VISIT_NS[kind] / 1e9, Plan.MIN_REPEATS * ms / 1e3)
+        loading = self.overhead_seconds / (FEWEST_PASSES if self.facts.keeps_models else 1)
+        return inside * _AROUND_THE_CALL + loading + VISIT_NS["network"] / 1e9 / REFERENCE_EVERY

@@ -66,6 +66,12 @@ class Target:
             options["port"] = self.port
         return f"{place}?{urlencode(options)}"
 
+    def without_address(self) -> str:
+        """What a table may say of where it was measured: whose machine that is concerns nobody else."""
+        options = {"threads": self.threads, "precision": self.precision}
+        provider = {"provider": self.provider} if self.provider else {}
+        return f"{self.kind}:{self.runtime}?{urlencode({**options, **provider})}"
+
 
 def parse_target(text: str) -> Target:
     """Reads a target.
@@ -172,7 +178,7 @@ def open_device(target: Target, *, listen: bool = False, say: Callable[[str], No
             threads=target.threads,
             precision=target.precision,
             provider=target.provider,
-            config=Path(target.config) if target.config else None,
+            config=Path(target.config).expanduser() if target.config else None,
             python=target.python or "python3",
             keep=target.keep,
         )
@@ -195,6 +201,19 @@ def agent_options(target: Target) -> list[str]:
     if target.provider:
         options["provider"] = target.provider
     return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+
+
+def shown_on(device: Device, report: Callable[[float, str], None]) -> Callable[[float, str], None]:
+    """A progress report that a device with a page of its own shows too."""
+    show: Callable[[float, str], None] | None = getattr(device, "show_progress", None)
+    if show is None:
+        return report
+
+    def both(share: float, text: str) -> None:
+        report(share, text)
+        show(share, text)
+
+    return both
 
 
 @contextmanager

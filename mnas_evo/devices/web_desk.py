@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from mnas_evo.devices.web_messages import Alive, Done, Failed, Hello, Measured, Refused, read_lines
+from mnas_evo.devices.web_messages import Alive, Answered, Done, Failed, Hello, Refused, read_lines
 from mnas_evo.devices.web_server import Reply
 from mnas_evo.errors import DeviceError, DeviceGone
 from mnas_evo.files import faults
@@ -241,14 +241,14 @@ class PageDesk:
         self._hidden, self._faults = False, 0
         return Reply()
 
-    def _take(self, page: str, turn: str, line: Measured | Refused | Done | Failed) -> Reply:
+    def _take(self, page: str, turn: str, line: Answered | Refused | Done | Failed) -> Reply:
         if isinstance(line, Failed) and (page == self._page or not self._there()):  # it may be all that a page can say
             self._fail(f"the device's agent says: {line.message}")
             return Reply()
         if page != self._page:
             return Reply(409)
         self._heard = time.monotonic()
-        if not isinstance(line, Measured | Refused):
+        if not isinstance(line, Answered | Refused):
             return Reply()
         number = int(turn or 0)
         if number < self._turn or self._visit is None or self._plan is None or self._answer is not None:

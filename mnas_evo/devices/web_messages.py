@@ -22,7 +22,7 @@ class Hello(_Said):
     facts: DeviceFacts
 
 
-class Measured(_Said):
+class Answered(_Said):
     """A visit's times."""
 
     type: Literal["run"]
@@ -62,7 +62,7 @@ class Alive(_Said):
     leaving: bool = False
 
 
-Line = Hello | Measured | Refused | Done | Failed
+Line = Hello | Answered | Refused | Done | Failed
 _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="type")])
 
 

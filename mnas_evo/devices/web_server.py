@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from mnas_evo.errors import DeviceError
 MOST_BODY = 256 * 1024  # 200 times of a visit are 2 KB
 MOST_CONNECTIONS = 64  # a browser keeps about six
 HANDSHAKE_SECONDS = 10.0
+STRANGER_SECONDS = 5.0  # how long somebody without the token may keep a connection
 IDLE_SECONDS = 60.0
 
 KINDS = {
@@ -184,7 +186,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = IDLE_SECONDS
+    timeout = STRANGER_SECONDS  # until the token was shown once
     disable_nagle_algorithm = True  # a head and its body are two writes, and 40 ms apart otherwise
     server: _Server
     _admitted = False
@@ -216,7 +218,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not super().parse_request():
             return False
         self._admitted = self._may_enter()
-        if not self._admitted:
+        if self._admitted:
+            self.connection.settimeout(IDLE_SECONDS)
+        else:
             self._refuse(HTTPStatus.FORBIDDEN)
         return self._admitted
 
@@ -269,9 +273,9 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.connection.settimeout(1.0)
             self.connection.shutdown(socket.SHUT_WR)
-            for _ in range(256):
-                if not self.connection.recv(2**14):
-                    break
+            until = time.monotonic() + STRANGER_SECONDS
+            while time.monotonic() < until and self.connection.recv(2**14):
+                pass
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the library finds wrong with a request; a stranger is not told."""

@@ -15,9 +15,11 @@ from scipy.stats import t as student
 from mnas_evo.latency.runs import Run
 
 VISIT_QUANTILE = 0.25
+LEVEL_QUANTILE = 0.1
 CONFIDENCE = 0.95
 SPLITS = 60
 _WORTH = 0.95  # a finer correction must leave at most so much of the noise that a coarser one leaves
+_FEWEST_FOR_OWN = 8  # passes: a half has four visits to fit an item's own exposure on
 _WARM_WITHIN = 1.02  # warm is what takes at most 2 % longer than the visit's second half
 _MOST_LOOKED_AT = 400  # visits in which a warm-up is looked for
 _FEWEST_WARM = 3  # runs that stay in a visit, however long the warm-up
@@ -96,16 +98,14 @@ def combine(runs: Sequence[tuple[int, Run]], items: Sequence[str], *, reference:
         if run.item in index and run.times_ns:
             times[index[run.item], column[number]] = visit_ms(run.times_ns, warm_up=warm_up)
             slots[index[run.item], column[number]] = run.slot
-    drifts = {
-        window: _drift(runs, slots, passes, reference=reference, window=window)
-        for window in {correction.window for correction in CORRECTIONS}
-    }
+    series = reference_series(runs, reference=reference)
+    drifts = {window: _drift(series, slots, passes, window=window) for window in {c.window for c in CORRECTIONS}}
     noise = [_split_noise(times, drifts[c.window], c, rng=np.random.default_rng(seed)) for c in CORRECTIONS]
     best = 0
-    for i in range(len(CORRECTIONS)):
+    for i, correction in enumerate(CORRECTIONS):
         # The same splits for each, so that only the correction makes a difference.
-        finer = CORRECTIONS[i].exposure is None or CORRECTIONS[i].window > CORRECTIONS[best].window
-        if noise[i] < noise[best] * (_WORTH if finer else 1.0):
+        able = correction.exposure is not None or len(passes) >= _FEWEST_FOR_OWN
+        if able and noise[i] < _WORTH * noise[best]:
             best = i
     exposure = _exposure(times, drifts[CORRECTIONS[best].window], CORRECTIONS[best])
     corrected = times / drifts[CORRECTIONS[best].window] ** exposure[:, None]
@@ -129,18 +129,25 @@ def reference_series(runs: Sequence[tuple[int, Run]], *, reference: str) -> list
     return sorted((number, run.slot, visit_ms(run.times_ns, warm_up=warm_up)) for number, run in found)
 
 
-def _drift(runs: Sequence[tuple[int, Run]], slots: Matrix, passes: list[int], *, reference: str, window: int) -> Matrix:
-    """The reference's time around each visit over its median: interpolated between the visits before and after."""
-    series = reference_series(runs, reference=reference)
+def reference_level(series: Sequence[tuple[int, int, float]]) -> float:
+    """The reference's time in the machine's quiet moments, ms: what items are corrected to.
+
+    Campaigns of different hours have more of these in common than their middles.
+    """
+    return float(np.quantile([ms for _, _, ms in series], LEVEL_QUANTILE))
+
+
+def _drift(series: list[tuple[int, int, float]], slots: Matrix, passes: list[int], *, window: int) -> Matrix:
+    """The reference's time around each visit over its level: interpolated between the visits before and after."""
     drift = np.ones_like(slots)
     if not series:
         return drift
-    middle = float(np.median([ms for _, _, ms in series]))
+    level = reference_level(series)
     for c, number in enumerate(passes):
-        here = [(slot, ms / middle) for p, slot, ms in series if p == number]
+        here = [(slot, ms / level) for p, slot, ms in series if p == number]
         if here:
-            at, level = np.array(here).T
-            drift[:, c] = np.interp(slots[:, c], at, _running_median(level, window))
+            at, drifts = np.array(here).T
+            drift[:, c] = np.interp(slots[:, c], at, _running_median(drifts, window))
     return drift
 
 
@@ -167,7 +174,9 @@ def _exposure(times: Matrix, drift: Matrix, correction: Correction) -> Matrix:
     feels = moved > 0
     slopes = np.where(feels, together / np.where(feels, moved, 1.0), common)
     freedom = np.maximum(counts[:, 0] - 2, 1)
-    noise = float(np.median(((logs - slopes[:, None] * levels) ** 2).sum(axis=1) / freedom))
+    # The median of a variance from few visits lies below its mean, as that of chi-square does.
+    variances = ((logs - slopes[:, None] * levels) ** 2).sum(axis=1) / chi2.ppf(0.5, freedom)
+    noise = float(np.median(variances[feels]))
     between = float(np.average((slopes - common) ** 2, weights=moved) - noise * len(times) / moved.sum())
     signal = moved * max(between, 0.0)
     trust = np.divide(signal, signal + noise, out=np.zeros(len(times)), where=signal > 0)

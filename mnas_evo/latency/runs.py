@@ -26,6 +26,7 @@ class DeviceFacts(Part):
     protocol: int = 1
     agent: str = ""
     reads: Literal["onnx", "graph"] = "onnx"
+    keeps_models: bool = False
 
     def differences(self, other: "DeviceFacts") -> list[str]:
         """What makes measurements under these facts and those incomparable, in words."""

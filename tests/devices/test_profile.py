@@ -353,7 +353,7 @@ def test_missing_fills_a_table_in_short_times_one_after_another(
         if device.visits == 0:
             break
         counts.append(len(table.rows))
-    assert len(counts) > 3
+    assert len(counts) >= 3
     assert counts == sorted(set(counts))
     assert set(table.rows) == set(read_table(profiled).rows)
 
@@ -390,7 +390,7 @@ def test_rows_refused_at_first_sight_break_nothing(tmp_path: Path) -> None:
     assert len(said) == 2
 
 
-@pytest.mark.parametrize("minutes", [0.065, 0.075])
+@pytest.mark.parametrize("minutes", [0.06, 0.065])
 def test_networks_sampled_in_a_short_time_have_their_rows_and_can_be_fitted(minutes: float, tmp_path: Path) -> None:
     table, said = within(tmp_path / "fake", FakeDevice(item_ms, noise=0.002), minutes=minutes)
     assert len(said) == 2
