@@ -14,7 +14,7 @@ import numpy as np
 
 from mnas_evo.errors import DeviceError, RequestError
 from mnas_evo.files import Form, fingerprint, only_process, read_form, write_form
-from mnas_evo.latency.combine import Combined, combine, reference_series
+from mnas_evo.latency.combine import Combined, combine, reference_level, reference_series
 from mnas_evo.latency.runs import Device, DeviceFacts, Plan, Run, RunLog, Visit
 from mnas_evo.models.onnx_writer import SharedWeights, onnx_model
 from mnas_evo.space.graph import Graph
@@ -51,7 +51,7 @@ class CampaignForm(Form):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a campaign found: rows and networks, the reference's time, passes and the time spent on the device.
+    """What a campaign found: rows and networks, the reference's level, passes and the time spent on the device.
 
     `unstable` are the items whose interval stayed wide; `inside_seconds` were spent inside the runtime's call.
     """
@@ -248,7 +248,7 @@ class Campaign:
         return Outcome(
             rows,
             networks,
-            float(np.median([ms for _, _, ms in reference_series(runs, reference=REFERENCE)])),
+            reference_level(reference_series(runs, reference=REFERENCE)),
             len({number for number, _ in runs}),
             _seconds(runs),
             tuple(sorted({run.item for _, run in runs if run.refusal is not None})),
