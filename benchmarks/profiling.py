@@ -1,6 +1,6 @@
 """What profiling a space costs: the share of time inside the runtime, and the error that device-seconds buy.
 
-    python benchmarks/profiling.py --out /tmp/table [--target local] [--space paper] [--minutes 10]
+    python benchmarks/profiling.py --out DIR [--target local] [--space paper] [--minutes 10]
 
 The error is that of the fitted predictor on networks that no fit has seen, measured in a second campaign.
 """

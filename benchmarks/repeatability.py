@@ -2,7 +2,7 @@
 
 Run it at least twice, hours apart; each run adds its times to a file, and from the second on every pair is compared:
 
-    python benchmarks/repeatability.py --record /tmp/repeatability.json [--target local] [--seconds 60]
+    python benchmarks/repeatability.py --record FILE [--target local] [--seconds 60]
 """
 
 import argparse

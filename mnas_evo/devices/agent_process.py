@@ -11,10 +11,10 @@ from typing import Any, TextIO
 
 from pydantic import ValidationError
 
+from mnas_evo.devices.wire import PROTOCOL, plan_message
 from mnas_evo.errors import DeviceError, DeviceGone
 from mnas_evo.latency.runs import DeviceFacts, Plan, Run
 
-PROTOCOL = 1
 START_SECONDS = 60.0
 VISIT_SECONDS = 120.0  # the longest silence between two visits
 
@@ -46,20 +46,7 @@ class AgentProcess:
     def run(self, plan: Plan) -> Iterator[Run]:
         """Sends a plan and gives each run as it comes."""
         self.facts()
-        self._send(
-            {
-                "type": "plan",
-                "protocol": PROTOCOL,
-                "folder": self._folder_there(plan.folder),
-                "visit_ns": plan.visit_ns,
-                "min_repeats": plan.min_repeats,
-                "max_repeats": plan.max_repeats,
-                "visits": [
-                    {"slot": v.slot, "item": v.item, "model": v.model, "in_shape": list(v.in_shape)}
-                    for v in plan.visits
-                ],
-            }
-        )
+        self._send(plan_message(plan, folder=self._folder_there(plan.folder)))
         for visit in plan.visits:
             message = self._receive(VISIT_SECONDS)
             try:
@@ -155,6 +142,12 @@ class AgentProcess:
         self.close()  # first: its last words may come as it ends
         said = f"; its last words: {' | '.join(list(self._complaints)[-3:])}" if self._complaints else ""
         return DeviceError(f"the device's agent failed: {what}{said}. What it measured is kept; run the command again")
+
+
+def agent_options(runtime: str, threads: int, precision: str, provider: str) -> list[str]:
+    """Command line of profiling/agent.py."""
+    words = ["--runtime", runtime, "--threads", str(threads), "--precision", precision]
+    return [*words, "--provider", provider] if provider else words
 
 
 def _run(message: dict[str, Any]) -> Run:

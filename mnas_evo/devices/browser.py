@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mnas_evo.bundled import bundled_folder
-from mnas_evo.devices.web_desk import PROTOCOL, PageDesk
+from mnas_evo.devices.web_desk import PageDesk
 from mnas_evo.devices.web_runtime import FILES, web_runtime
 from mnas_evo.devices.web_server import WebServer
+from mnas_evo.devices.wire import PROTOCOL
 from mnas_evo.errors import RequestError
 from mnas_evo.latency.runs import DeviceFacts, Plan, Run
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from mnas_evo.devices.agent_process import AgentProcess
+from mnas_evo.devices.agent_process import AgentProcess, agent_options
 from mnas_evo.devices.ssh_connection import SshConnection
 from mnas_evo.devices.ssh_folder import SshFolder
 from mnas_evo.errors import DeviceError, DeviceGone
@@ -41,8 +41,7 @@ class SshDevice:
     ) -> None:
         self._connection = SshConnection(host, user=user, port=port, config=config)
         self._folder = SshFolder(self._connection, python=python, keep=keep)
-        self._options = ["--runtime", runtime, "--threads", str(threads), "--precision", precision]
-        self._options += ["--provider", provider] if provider else []
+        self._options = agent_options(runtime, threads, precision, provider)
         self._waits_seconds = tuple(waits_seconds)
         self._agent: AgentProcess | None = None
         self._facts: DeviceFacts | None = None

@@ -10,7 +10,7 @@ from typing import Literal
 from urllib.parse import parse_qsl, urlencode
 
 from mnas_evo.bundled import bundled_folder
-from mnas_evo.devices.agent_process import AgentProcess
+from mnas_evo.devices.agent_process import AgentProcess, agent_options
 from mnas_evo.errors import RequestError, UnknownTarget
 from mnas_evo.latency.runs import Device
 
@@ -192,15 +192,8 @@ def open_device(target: Target, *, listen: bool = False, say: Callable[[str], No
         from mnas_evo.devices.adb import AdbDevice
 
         return AdbDevice(target.host, threads=target.threads, precision=target.precision, say=say)
-    return AgentProcess([sys.executable, str(bundled_folder("profiling") / "agent.py"), *agent_options(target)])
-
-
-def agent_options(target: Target) -> list[str]:
-    """Command line of the Python agent."""
-    options = {"runtime": target.runtime, "threads": target.threads, "precision": target.precision}
-    if target.provider:
-        options["provider"] = target.provider
-    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    options = agent_options(target.runtime, target.threads, target.precision, target.provider)
+    return AgentProcess([sys.executable, str(bundled_folder("profiling") / "agent.py"), *options])
 
 
 def shown_on(device: Device, report: Callable[[float, str], None]) -> Callable[[float, str], None]:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from threading import Condition
 from typing import TypeVar
@@ -11,11 +12,11 @@ from pydantic import ValidationError
 
 from mnas_evo.devices.web_messages import Alive, Answered, Done, Failed, Hello, Refused, read_lines
 from mnas_evo.devices.web_server import Reply
+from mnas_evo.devices.wire import plan_message
 from mnas_evo.errors import DeviceError, DeviceGone
 from mnas_evo.files import faults
 from mnas_evo.latency.runs import DeviceFacts, Plan, Run, Visit
 
-PROTOCOL = 1
 WEIGHTS = "weights.bin"
 POLL_SECONDS = 20.0  # how long a page that asks for work is let wait before it asks again
 SILENT_SECONDS = 15.0  # a page says every 4 s that it is there
@@ -216,17 +217,7 @@ class PageDesk:
         share, text = self._progress
         return _lines(
             {"type": "turn", "turn": self._turn, "share": share, "text": text},
-            {
-                "type": "plan",
-                "protocol": PROTOCOL,
-                "folder": f"models/{self._folders}",
-                "visit_ns": plan.visit_ns,
-                "min_repeats": plan.min_repeats,
-                "max_repeats": plan.max_repeats,
-                "visits": [
-                    {"slot": visit.slot, "item": visit.item, "model": visit.model, "in_shape": list(visit.in_shape)}
-                ],
-            },
+            plan_message(replace(plan, visits=(visit,)), folder=f"models/{self._folders}"),
         )
 
     def _hello(self, page: str, hello: Hello) -> Reply:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from mnas_evo.devices.adb import AdbDevice
-from mnas_evo.devices.agent_process import AgentProcess
+from mnas_evo.devices.agent_process import AgentProcess, agent_options
 from mnas_evo.devices.browser import BrowserDevice
 from mnas_evo.devices.ssh import SshDevice
-from mnas_evo.devices.target import RUNTIMES, Target, agent_options, open_device, opened, parse_target
+from mnas_evo.devices.target import RUNTIMES, Target, open_device, opened, parse_target
 from mnas_evo.errors import RequestError, UnknownTarget
 
 THREADS = st.integers(1, 1024)
@@ -266,7 +266,8 @@ def test_an_ipv6_host_means_its_address() -> None:
 
 
 def test_the_agent_is_told_all_that_a_target_says() -> None:
-    words = agent_options(parse_target("local:openvino?threads=2&precision=bf16&provider=CPU"))
+    target = parse_target("local:openvino?threads=2&precision=bf16&provider=CPU")
+    words = agent_options(target.runtime, target.threads, target.precision, target.provider)
     options = dict(zip(words[::2], words[1::2], strict=True))
     assert options == {"--runtime": "openvino", "--threads": "2", "--precision": "bf16", "--provider": "CPU"}
-    assert "--provider" not in agent_options(parse_target("local"))
+    assert "--provider" not in agent_options("onnxruntime", 1, "fp32", "")
