@@ -2,8 +2,9 @@
 
     python agent.py --runtime onnxruntime --threads 1 --precision fp32
 
-A runtime is a class with a name, what it reads (`onnx` files or the lowered `graph` as JSON), the precisions it really
-has, and `load`, which gives a function that runs a model once.
+It stays one file, longer than others here, for it is copied onto devices alone. A runtime is a class with a name, what
+it reads (`onnx` files or the lowered `graph` as JSON), the precisions it really has, and `load`, which gives a function
+that runs a model once.
 
 Messages are JSON, one a line: the host's on standard input, the agent's on standard output. Whatever else a runtime
 prints goes to standard error. The agent ends when its input does.
