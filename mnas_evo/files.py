@@ -147,13 +147,22 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]
     write_text(path, text.getvalue())
 
 
+def csv_columns(path: Path) -> tuple[str, ...]:
+    """Names of a CSV file's columns.
+
+    Raises:
+        DamagedFile: its first line cannot be read.
+    """
+    return tuple(_csv_reader(path).fieldnames or ())
+
+
 def read_csv(path: Path, header: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and columns of each row of a CSV file that must have at least the header's columns.
 
     Raises:
         DamagedFile: a column is missing, or a row is longer or shorter than the header.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path)))
+    reader = _csv_reader(path)
     if missing := [name for name in header if name not in (reader.fieldnames or ())]:
         raise DamagedFile(f"{path} is damaged: it has no column {', '.join(missing)}")
     for row in _rows(reader, path):
@@ -162,6 +171,15 @@ def read_csv(path: Path, header: Sequence[str]) -> Iterator[tuple[int, dict[str,
                 f"{path}, line {reader.line_num}: it does not have {len(reader.fieldnames or ())} columns"
             )
         yield reader.line_num, row
+
+
+def _csv_reader(path: Path) -> "csv.DictReader[str]":
+    reader = csv.DictReader(io.StringIO(read_text(path).removeprefix("\ufeff")))  # which spreadsheets begin with
+    try:
+        _ = reader.fieldnames
+    except csv.Error as error:
+        raise DamagedFile(f"{path}, line 1: {error}") from error
+    return reader
 
 
 def _rows(reader: "csv.DictReader[str]", path: Path) -> Iterator[dict[str, str]]:

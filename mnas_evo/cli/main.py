@@ -8,6 +8,7 @@ import typer
 
 from mnas_evo.cli import device_commands, model_commands, search_commands
 from mnas_evo.cli.demo import demo
+from mnas_evo.cli.import_command import import_file
 from mnas_evo.errors import MnasEvoError
 
 STATUS_ERROR = 2
@@ -39,6 +40,7 @@ for command in (
     device_commands.tables,
 ):
     app.command()(command)
+app.command("import")(import_file)
 
 
 def main() -> None:

@@ -6,16 +6,21 @@ predictor.json, correction.txt   what was fitted (predictor.py)      raw/   raw 
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from mnas_evo.bundled import bundled_folder, is_bundled
 from mnas_evo.errors import DamagedFile, NotationError, RequestError, UnmeasuredOp
 from mnas_evo.files import Form, Part, fingerprint, read_csv, read_form, read_text, write_csv, write_form
+from mnas_evo.latency.plausible import refuse_other_units, size
 from mnas_evo.latency.runs import DeviceFacts
-from mnas_evo.space.graph import Layer
+from mnas_evo.space.graph import Layer, LayerSpec, parse_key
+from mnas_evo.space.lowering import lower, lower_layer
 from mnas_evo.space.notation import parse_network
 
 Role = Literal["sampled", "landmark", "asked"]
@@ -24,6 +29,9 @@ _ROLES: dict[str, Role] = {"sampled": "sampled", "landmark": "landmark", "asked"
 
 OPS_HEADER = ("key", "ms", "spread_percent", "visits")
 NETWORKS_HEADER = ("network", "role", "ms", "spread_percent", "visits")
+
+_ROW_KEY = re.compile(r"(.+)_b([1-9]\d{0,6})_([a-z0-9]+)", re.ASCII)
+MOST_OVER_ROWS = 30.0  # networks measured so far take .4 to 1 times the sum of their rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,18 @@ def row_key(layer: Layer, *, device: DeviceFacts) -> str:
     return f"{layer.spec.key}_b{device.batch}_{device.precision}"
 
 
+def parse_row_key(key: str) -> tuple[LayerSpec, int, str]:
+    """Layer, batch and precision of a row's key.
+
+    Raises:
+        NotationError: it is none.
+    """
+    match = _ROW_KEY.fullmatch(key)
+    if match is None:
+        raise NotationError(f"{key!r} is no row's key: a layer's, then batch and precision, as in ..._relu_b1_fp32")
+    return parse_key(match[1]), int(match[2]), match[3]
+
+
 def find_table(name_or_path: str | Path) -> Path:
     """Folder of a table: a path, or the name of one in ./latency_tables or shipped with mnas-evo.
 
@@ -171,14 +191,16 @@ def read_table(folder: Path) -> Table:
         OtherFormat: device.json has another format number.
     """
     form = read_form(folder / "device.json", DeviceForm)
+    at: dict[str, str] = {}
     rows: dict[str, Measured] = {}
     for line, row in read_csv(folder / "ops.csv", OPS_HEADER):
+        where = at[row["key"]] = f"{folder / 'ops.csv'}, line {line}"
         if row["key"] in rows:
-            raise DamagedFile(f"{folder / 'ops.csv'}, line {line}: {row['key']} stands there twice")
-        rows[row["key"]] = _measured(row, where=f"{folder / 'ops.csv'}, line {line}")
+            raise DamagedFile(f"{where}: {row['key']} stands there twice")
+        rows[row["key"]] = parse_measured(row["ms"], row["spread_percent"], row["visits"], where=where)
     networks: dict[str, MeasuredNetwork] = {}
     for line, row in read_csv(folder / "networks.csv", NETWORKS_HEADER):
-        where = f"{folder / 'networks.csv'}, line {line}"
+        where = at[row["network"]] = f"{folder / 'networks.csv'}, line {line}"
         if row["network"] in networks:
             raise DamagedFile(f"{where}: {row['network']} stands there twice")
         role = _ROLES.get(row["role"])
@@ -188,8 +210,45 @@ def read_table(folder: Path) -> Table:
             parse_network(row["network"])
         except NotationError as error:
             raise DamagedFile(f"{where}: {error}") from error
-        networks[row["network"]] = MeasuredNetwork(row["network"], role, _measured(row, where=where))
-    return Table(folder, form.device, form.campaigns, rows, tuple(networks.values()))
+        time = parse_measured(row["ms"], row["spread_percent"], row["visits"], where=where)
+        networks[row["network"]] = MeasuredNetwork(row["network"], role, time)
+    table = Table(folder, form.device, form.campaigns, rows, tuple(networks.values()))
+    refuse_odd_times(table, at=at)
+    return table
+
+
+def refuse_odd_times(table: Table, *, at: Mapping[str, str]) -> None:
+    """Refuses times that are hardly in ms, for their size or as networks beside their rows.
+
+    `at` says where a row or a network stands. Rows whose keys are of no layer known here are left out.
+
+    Raises:
+        DamagedFile: there is such a time.
+    """
+    refuse_other_units(
+        [(at.get(key, key), size([layer]), row.ms) for key, row in table.rows.items() if (layer := _layer(key))]
+    )
+    graphs = [(entry, lower(parse_network(entry.network))) for entry in table.networks]
+    refuse_other_units(
+        [(at.get(entry.network, entry.network), size(graph.layers), entry.time.ms) for entry, graph in graphs]
+    )
+    ratios = [
+        entry.time.ms / sum(table.row_ms(layer) for layer in graph.layers)
+        for entry, graph in graphs
+        if not table.missing(graph.layers)
+    ]
+    if ratios and not 1 / MOST_OVER_ROWS <= np.median(ratios) <= MOST_OVER_ROWS:
+        raise DamagedFile(
+            f"{table.folder / 'networks.csv'} does not go with {table.folder / 'ops.csv'}: networks take "
+            f"{np.median(ratios):.3g} times the sum of their rows; are both in milliseconds?"
+        )
+
+
+def _layer(key: str) -> Layer | None:
+    try:
+        return lower_layer(parse_row_key(key)[0])
+    except NotationError:
+        return None
 
 
 def write_table(folder: Path, table: Table) -> None:
@@ -238,13 +297,18 @@ def _columns(time: Measured) -> tuple[str, str, int]:
     return (f"{time.ms:.6g}", f"{time.spread_percent:.3g}", time.visits)
 
 
-def _measured(row: Mapping[str, str], *, where: str) -> Measured:
+def parse_measured(ms: str, spread_percent: str, visits: str, *, where: str) -> Measured:
+    """A measurement from text; `where` is named in errors.
+
+    Raises:
+        DamagedFile: it is none.
+    """
     try:
-        ms, spread, visits = float(row["ms"]), float(row["spread_percent"]), int(row["visits"])
+        time = Measured(float(ms), float(spread_percent), int(visits))
     except ValueError as error:
         raise DamagedFile(f"{where}: {error}") from error
-    if not (math.isfinite(ms) and ms > 0):
-        raise DamagedFile(f"{where}: ms is {row['ms']}, which no run takes")
-    if not (math.isfinite(spread) and spread >= 0) or visits < 1:
-        raise DamagedFile(f"{where}: spread {row['spread_percent']}, visits {row['visits']} are no measurement")
-    return Measured(ms, spread, visits)
+    if not (math.isfinite(time.ms) and time.ms > 0):
+        raise DamagedFile(f"{where}: ms is {ms}, which no run takes")
+    if not (math.isfinite(time.spread_percent) and time.spread_percent >= 0) or time.visits < 1:
+        raise DamagedFile(f"{where}: spread {spread_percent}, visits {visits} are no measurement")
+    return time

@@ -1,13 +1,27 @@
 """What a network lowers to: layers (one table row each), each a small graph of primitive ops with explicit edges."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from mnas_evo.errors import NotationError
 from mnas_evo.space.architecture import Activation, Padding, format_ratio
 
 OpKind = Literal["conv", "relu", "relu6", "sigmoid", "add", "mul", "avg_pool", "global_pool", "dropout", "linear"]
 LayerSkip = Literal["", "add", "pool"]
 Shape = tuple[int, int, int]
+
+_N = r"[1-9]\d{0,8}"
+_KEY = re.compile(
+    rf"(?P<op>conv|mbconv|project|classifier)(?:_e(?P<expansion>{_N}))?(?:_k(?P<kernel>{_N}))?"
+    rf"(?:_se(?P<se_ratio>\d(?:\.\d+)?))?(?:_(?P<skip>add|pool))?_i(?P<in_channels>{_N})_o(?P<out_channels>{_N})"
+    rf"(?:_s(?P<stride>{_N}))?_(?P<height>{_N})x(?P<width>{_N})(?:_(?P<activation>relu6?))?(?:_(?P<padding>same))?",
+    re.ASCII,
+)
+_UNSAID = {
+    "expansion": 1, "kernel": 1, "se_ratio": 0, "skip": "", "stride": 1, "activation": "relu", "padding": "symmetric"
+}  # fmt: skip
+_NUMBERS = ("expansion", "kernel", "in_channels", "out_channels", "stride", "height", "width")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +82,22 @@ class LayerSpec:
         if self.padding == "same":
             parts.append("same")
         return "_".join(parts)
+
+
+def parse_key(key: str) -> LayerSpec:
+    """The layer of a key; of a projection and a classifier, which carry no activation, it is said to be ReLU.
+
+    Raises:
+        NotationError: it is no layer's key.
+    """
+    if match := _KEY.fullmatch(key):
+        said = {name: text for name, text in match.groupdict().items() if text}
+        found: dict[str, Any] = {**_UNSAID, **said}
+        found |= {name: int(found[name]) for name in _NUMBERS}
+        spec = LayerSpec(**{**found, "se_ratio": float(found["se_ratio"])})
+        if spec.key == key:  # it says all that a key of its kind has to, and no more
+            return spec
+    raise NotationError(f"{key!r} is no layer's key; one looks like mbconv_e3_k3_se0.25_i16_o24_s2_112x112_relu")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,23 +2,28 @@
 
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from known_truth import CAMPAIGN, FACTS, change_lines, empty_table, known_table
-from strategies import TINY, tables
+from strategies import TINY, networks, tables
 
 import mnas_evo
-from mnas_evo.errors import DamagedFile, OtherFormat, RequestError, UnmeasuredOp
+from mnas_evo.errors import DamagedFile, NotationError, OtherFormat, RequestError, UnmeasuredOp
 from mnas_evo.latency.table import (
+    NETWORKS_HEADER,
+    OPS_HEADER,
     Measured,
     MeasuredNetwork,
     Table,
     find_table,
     measurements_fingerprint,
     merge,
+    parse_row_key,
     read_table,
     refuse_stock,
     row_key,
@@ -26,12 +31,14 @@ from mnas_evo.latency.table import (
     table_fingerprint,
     write_table,
 )
+from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import named_network
 
 EMPTY = empty_table()
 KEY = "conv_k3_i3_o32_s2_224x224_relu_b1_fp32"
 NETWORK = "224x224x3/stem32/r1_k3_s11_e1_i32_o16/head1280/1000"
+THIRD = NETWORK.replace("k3", "k7")
 
 
 @pytest.fixture
@@ -123,6 +130,22 @@ def test_missing_rows_are_listed_once_each() -> None:
     assert lacking == sorted(set(table.rows) - set(kept))
 
 
+@given(networks(), st.integers(1, 4096), st.sampled_from(["fp32", "bf16", "int8"]))
+def test_a_rows_key_tells_layer_batch_and_precision(network: Network, batch: int, precision: str) -> None:
+    facts = FACTS.model_copy(update={"batch": batch, "precision": precision})
+    for layer in lower(network).layers:
+        spec, *rest = parse_row_key(row_key(layer, device=facts))
+        assert (spec.key, rest) == (layer.spec.key, [batch, precision])
+
+
+@pytest.mark.parametrize(
+    "key", ["a", "", KEY.replace("_fp32", ""), KEY.replace("_b1", ""), "x_b1_fp32", f"{KEY}_same", f"{KEY}\n"]
+)
+def test_what_is_no_rows_key_is_named(key: str) -> None:
+    with pytest.raises(NotationError, match=r"is no (row|layer)'s key"):
+        parse_row_key(key)
+
+
 # Damage
 
 
@@ -154,18 +177,23 @@ def test_a_row_that_is_no_measurement_is_refused_by_its_line(line: str, folder: 
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "said"),
     [
-        f"{NETWORK},sampled,30,1,4",  # stands there already
-        "x/y/z,chosen,30,1,4",
-        "x/y/z,sampled,-30,1,4",
-        "x/y/z,sampled,nan,1,4",
-        "x/y/z,sampled,30,1",
+        (f"{NETWORK},sampled,30,1,4", "stands there twice"),
+        (f"{THIRD},chosen,30,1,4", "role 'chosen'"),
+        ("x/y/z,sampled,30,1,4", "'x' is no stem"),
+        (f"{THIRD},sampled,-30,1,4", "ms is -30"),
+        (f"{THIRD},sampled,0,1,4", "ms is 0"),
+        (f"{THIRD},sampled,nan,1,4", "ms is nan"),
+        (f"{THIRD},sampled,soon,1,4", "'soon'"),
+        (f"{THIRD},sampled,30,-1,4", "spread -1"),
+        (f"{THIRD},sampled,30,1,0", "visits 0"),
+        (f"{THIRD},sampled,30,1", "5 columns"),
     ],
 )
-def test_a_network_that_is_no_measurement_is_refused_by_its_line(line: str, folder: Path) -> None:
+def test_a_network_that_is_no_measurement_is_refused_by_its_line(line: str, said: str, folder: Path) -> None:
     change_lines(folder / "networks.csv", lambda lines: [*lines, line])
-    with pytest.raises(DamagedFile, match=r"networks\.csv, line 4: "):
+    with pytest.raises(DamagedFile, match=rf"networks\.csv, line 4: .*{said}"):
         read_table(folder)
 
 
@@ -224,6 +252,38 @@ def test_another_format_number_is_refused_with_both(number: object, folder: Path
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": number}))
     with pytest.raises(OtherFormat, match=f"format {number!r}; this version reads and writes format 1"):
         read_table(folder)
+
+
+# Units
+
+
+def in_other_units(folder: Path, name: str, line: int, factor: float) -> None:
+    """Multiplies the time that stands on a line, counted from 1 as errors count."""
+
+    def change(lines: Sequence[str]) -> list[str]:
+        cells = lines[line - 1].split(",")
+        at = OPS_HEADER.index("ms") if name == "ops.csv" else NETWORKS_HEADER.index("ms")
+        cells[at] = str(factor * float(cells[at]))
+        return [*lines[: line - 1], ",".join(cells), *lines[line:]]
+
+    change_lines(folder / name, change)
+
+
+@pytest.mark.parametrize("name", ["ops.csv", "networks.csv"])
+@pytest.mark.parametrize(("factor", "unit"), [(1000, "microseconds"), (1e-3, "seconds"), (1e6, "microseconds")])
+def test_a_time_in_another_unit_is_refused_by_its_line(name: str, factor: float, unit: str, tmp_path: Path) -> None:
+    write_table(tmp_path, known_table(TINY, networks=30))
+    read_table(tmp_path)
+    in_other_units(tmp_path, name, 7, factor)
+    with pytest.raises(DamagedFile, match=rf"{name}, line 7: .*what its size suggests.* in {unit}\?"):
+        read_table(tmp_path)
+
+
+@pytest.mark.parametrize("factor", [1000, 1e-3])
+def test_networks_and_rows_in_different_units_are_refused_with_both_files(factor: float, tmp_path: Path) -> None:
+    write_table(tmp_path, known_table(TINY, networks=3, bend=lambda network: factor))
+    with pytest.raises(DamagedFile, match=r"networks\.csv does not go with .*ops\.csv: .*milliseconds"):
+        read_table(tmp_path)
 
 
 # Merging
