@@ -87,7 +87,8 @@ def demo(
     from mnas_evo.cli.search_commands import print_front
 
     quality = predictor.form
-    chosen_quality = quality.methods[quality.chosen]
+    assert quality is not None, "the demo's table has measured networks, so that its predictor was fitted"
+    chosen_quality = quality.methods[quality.chosen].whole
     why = "the knee" if target_ms is None else f"the most accurate within {target_ms:g} ms"
     passes = measured.campaigns[-1].passes
     noise = float("nan") if quality.noise_percent is None else quality.noise_percent

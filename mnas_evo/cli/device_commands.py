@@ -1,15 +1,11 @@
 """Commands about devices and their tables. Heavy imports stand inside the commands, for a quick --help."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage, tell
-
-TableOption = Annotated[
-    Path, typer.Option("--table", help="Folder of the latency table, or the name of a shipped one.")
-]
 
 
 def profile(
@@ -112,112 +108,6 @@ def profile(
         print(f"the device refused {len(campaign.refused)}: {', '.join(campaign.refused[:3])}")
     if any(entry.role == "sampled" for entry in found.networks):
         print(f"next: mnas-evo fit --table {table}")
-
-
-def fit(
-    table: Annotated[Path, typer.Option("--table", help="Folder of a table that was profiled here.")],
-    json: JsonOption = False,
-) -> None:
-    """Fit the latency predictor on a table's measured networks and say how good it is, out of fold.
-
-    The sum of rows is calibrated; a LightGBM correction is admitted only where it lowers the error beyond its noise.
-    """
-    from dataclasses import asdict
-
-    from mnas_evo.latency.fitting import fit as fit_table
-    from mnas_evo.latency.predictor import METHODS
-    from mnas_evo.latency.table import find_table
-
-    form = fit_table(find_table(table)).form
-    if json:
-        methods = {name: asdict(form.methods[name]) for name in METHODS}
-        chosen = {"name": form.chosen, **methods[form.chosen]}
-        print_json(
-            {
-                "train": form.networks,
-                "test": form.networks,
-                "noise_percent": form.noise_percent,
-                "methods": methods,
-                "chosen": chosen,
-                "coverage_percent": form.coverage_percent,
-            }
-        )
-        return
-    print_table(
-        f"{form.networks} networks, out of fold",
-        ("method", "MAPE %", "within 1 %", "5 %", "10 %", "Kendall", ""),
-        [
-            (
-                name,
-                *(f"{getattr(form.methods[name], figure):.1f}" for figure in ("mape", "w1", "w5", "w10")),
-                f"{form.methods[name].kendall:.3f}",
-                "chosen" if name == form.chosen else "",
-            )
-            for name in METHODS
-        ],
-    )
-    noise = "not known" if form.noise_percent is None else f"{form.noise_percent:.2f} %"
-    verdict = "admitted" if form.corrected else "not admitted"
-    print(f"noise of the measured times: {noise}; no predictor can be judged finer than that")
-    print(
-        f"LightGBM correction {verdict}: it takes {form.correction_gain_percent:+.2f} points off the error, "
-        f"with a fold-to-fold noise of {form.correction_gain_noise_percent:.2f}"
-    )
-    print(f"90 % intervals cover {form.coverage_percent:.0f} % of networks that the fit has not seen")
-
-
-def predict(
-    table: TableOption,
-    arch: Annotated[list[str] | None, typer.Argument(help="Names, strings, RUN#rank or files of strings.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A file of strings, one a line.")] = None,
-    by_block: Annotated[bool, typer.Option("--by-block", help="Also each block's share.")] = False,
-    json: JsonOption = False,
-) -> None:
-    """Predict the latency of networks on a table's device, with a 90 % interval.
-
-    What a string leaves unsaid (input, classes) is taken from the table's networks.
-    """
-    from mnas_evo.cli.architectures import read_arch
-    from mnas_evo.errors import RequestError
-    from mnas_evo.latency.predictor import load_predictor
-    from mnas_evo.latency.table import find_table
-    from mnas_evo.space.lowering import lower
-    from mnas_evo.space.notation import format_network, parse_network
-
-    predictor = load_predictor(find_table(table))
-    task = parse_network(predictor.table.networks[0].network).frame
-    texts = [*(arch or ()), *([str(file)] if file else ())]
-    if not texts:
-        raise RequestError("nothing to predict: give architectures, or --file")
-    networks = [network for text in texts for network in read_arch(text, task=task)]
-    said = predictor.predict_networks(networks)
-    rows = []
-    for network, ms, low, high in zip(networks, said.value, said.low, said.high, strict=True):
-        row: dict[str, Any] = {
-            "network": format_network(network),
-            "ms": float(ms),
-            "low_ms": float(low),
-            "high_ms": float(high),
-        }
-        if by_block:
-            graph = lower(network)
-            blocks: dict[str, float] = {}
-            for place, share in zip(graph.places, predictor.by_layer(graph), strict=True):
-                name = place.split(".")[0]
-                blocks[name] = blocks.get(name, 0.0) + float(share)
-            row["blocks_ms"] = blocks
-        rows.append(row)
-    if json:
-        print_json(rows)
-        return
-    print_table(
-        f"on {predictor.table.name} ({predictor.table.device.soc})",
-        ("ms", "from ms", "to ms", "network"),
-        [(f"{r['ms']:.4g}", f"{r['low_ms']:.4g}", f"{r['high_ms']:.4g}", r["network"]) for r in rows],
-    )
-    for row in rows if by_block else ():
-        shares = ", ".join(f"{name} {ms:.4g}" for name, ms in row["blocks_ms"].items())
-        print(f"ms by block: {shares}")
 
 
 def tables(json: JsonOption = False) -> None:

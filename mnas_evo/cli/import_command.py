@@ -57,6 +57,7 @@ def import_file(
         print(f"left out, as no row expresses them: {len(refused)}; {table / 'README.md'} lists all. The first:")
         for entry in refused[:_SHOWN]:
             print(f"  {entry.key}: {entry.reason}")
-    lacking = "" if found.rows and found.networks else "whole networks" if found.rows else "rows"
-    also = f"import {lacking} of that device too, then " if lacking else ""
-    print(f"next: {also}mnas-evo fit --table {table}")
+    if found.networks:
+        print(f"next: mnas-evo fit --table {table}")
+    else:
+        print(f"next: mnas-evo predict ARCH --table {table}: the bare sum of rows; with measured networks, also a fit")

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from mnas_evo.cli import device_commands, model_commands, search_commands
+from mnas_evo.cli import device_commands, model_commands, predictor_commands, search_commands
 from mnas_evo.cli.demo import demo
 from mnas_evo.cli.import_command import import_file
 from mnas_evo.errors import MnasEvoError
@@ -29,8 +29,9 @@ for command in (
     model_commands.describe,
     search_commands.spaces,
     device_commands.profile,
-    device_commands.fit,
-    device_commands.predict,
+    predictor_commands.fit,
+    predictor_commands.predict,
+    predictor_commands.score,
     search_commands.search,
     search_commands.remeasure,
     model_commands.train,

@@ -107,7 +107,8 @@ def profile(
             survey = Survey(request.space, _measured(seen.rows), facts, request.seed, overhead)
             layers = _affordable(survey, layers, networks, request, minutes=minutes, say=say)
             if request.networks and not request.missing:
-                sampled = survey.spread(request.networks, layers=layers)
+                beside = [network for _, network in networks.values()]
+                sampled = survey.telling(request.networks, layers=layers, beside=beside)
         for network in sampled:
             networks.setdefault(format_network(network), ("sampled", network))
         items = [_row_item(layer, facts) for layer in layers]

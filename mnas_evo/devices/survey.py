@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnas_evo.devices.campaign import FEWEST_PASSES, REFERENCE_EVERY, VISIT_NS
+from mnas_evo.latency.additive import design_of
+from mnas_evo.latency.choosing import most_telling
+from mnas_evo.latency.features import features_of
 from mnas_evo.latency.runs import DeviceFacts, Plan
 from mnas_evo.latency.table import Measured, row_key
 from mnas_evo.space.architecture import Network
@@ -18,6 +21,7 @@ from mnas_evo.space.sampling import spread_evenly
 from mnas_evo.space.space import Genes, SearchSpace, distinct_rows
 
 _CANDIDATES = 20_000
+_FEWEST_TO_CHOOSE_FROM = 1000
 _AROUND_THE_CALL = 1.05  # the wire and the host, over the time inside the runtime's call
 
 
@@ -88,6 +92,20 @@ class Survey:
             return []
         return self.space.networks(self._candidates[among[spread_evenly(self._sums[among], n)]])
 
+    def telling(self, n: int, *, layers: Sequence[Layer], beside: Sequence[Network]) -> list[Network]:
+        """Networks that these layers cover, which narrow a predictor most beside others that are measured anyway.
+
+        They are chosen from many that are spread evenly over the sum of their rows; fewer where so many are none.
+        """
+        networks = self.spread(max(_FEWEST_TO_CHOOSE_FROM, 2 * n), layers=layers)
+        if len(networks) <= n:
+            return networks
+        graphs = [lower(network) for network in (*networks, *beside)]
+        anchors = [False] * len(networks) + [True] * len(beside)
+        design = design_of(graphs, features_of(graphs, _Sighted(self)), anchors=anchors)
+        rough_ms = design.vectors[:, 0]  # the sum of rows
+        return [networks[i] for i in sorted(most_telling(design, rough_ms, n))]
+
     @property
     def known_architectures(self) -> int:
         """How many different architectures there are to sample from."""
@@ -111,3 +129,17 @@ class Survey:
         inside = max(VISIT_NS[kind] / 1e9, Plan.MIN_REPEATS * ms / 1e3)
         loading = self.overhead_seconds / (FEWEST_PASSES if self.facts.keeps_models else 1)
         return inside * _AROUND_THE_CALL + loading + VISIT_NS["network"] / 1e9 / REFERENCE_EVERY
+
+
+@dataclass(frozen=True)
+class _Sighted:
+    """The survey's rows as a predictor's."""
+
+    survey: Survey
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return ("rows",)
+
+    def times_ms(self, layer: Layer) -> tuple[float, ...]:
+        return (self.survey.row_ms(layer),)

@@ -1,223 +1,206 @@
-"""Fits a table's latency predictor: calibration, the correction if it earns its place, and figures out of fold."""
+"""Fits a table's latency predictor on its measured networks, and says out of fold how good it is."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-import torch  # noqa: F401  before lightgbm: both bring an OpenMP, and torch's has to come first
-from lightgbm import Booster, Dataset, train
 from numpy.typing import NDArray
-from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
-from mnas_evo.errors import RequestError
+from mnas_evo.errors import RequestError, UnmeasuredOp
 from mnas_evo.files import only_process, versions, write_form, write_text
-from mnas_evo.latency.calibration import SHRINKAGES, Calibration, fit_calibration
-from mnas_evo.latency.features import VERSION, Features, family
-from mnas_evo.latency.predictor import (
-    METHODS,
-    SEPARATOR,
-    FoldForm,
-    LatencyPredictor,
-    Model,
-    PredictorForm,
-    cv_plus,
-    tree_features,
-)
-from mnas_evo.latency.scoring import Quality, coverage_percent, quality
-from mnas_evo.latency.table import Table, measurements_fingerprint, read_table, refuse_stock
+from mnas_evo.latency.additive import Design, design_of
+from mnas_evo.latency.borrowing import borrow
+from mnas_evo.latency.features import VERSION, features_of
+from mnas_evo.latency.form import PREDICTOR, CurvePoint, PredictorForm
+from mnas_evo.latency.judging import METHODS, Judged, Method, chosen, judge, mean_graded, mean_quality
+from mnas_evo.latency.model import fit_model
+from mnas_evo.latency.predictor import LatencyPredictor, load_predictor
+from mnas_evo.latency.rows import BorrowedRows, OwnRows, Rows, write_borrowed
+from mnas_evo.latency.scoring import coverage_percent, graded, quality
+from mnas_evo.latency.table import MeasuredNetwork, Table, measurements_fingerprint, read_table, refuse_stock
+from mnas_evo.space.graph import Graph
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import parse_network
 
-FOLDS = 5
+TESTS = 5  # folds of networks held back
 REPEATS = 3
 FEWEST_NETWORKS = 10
-
-_BOOSTING = {
-    "objective": "l1",
-    "learning_rate": 0.05,
-    "num_leaves": 15,
-    "min_data_in_leaf": 5,
-    "lambda_l2": 1.0,
-    "feature_fraction": 0.7,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 1,
-    "verbosity": -1,
-}
-_TREES = 100
+FEWEST_WITH_OTHERS = 5  # where other tables say the rest
+CURVE = (10, 20, 50, 100, 200, 500)
 
 Matrix = NDArray[np.float64]
+Progress = Callable[[float, str], None]
 
 
-def fit(folder: Path, *, seed: int = 0) -> LatencyPredictor:
-    """Fits a table's predictor on its sampled networks and writes it into the table.
+def fit(
+    folder: Path,
+    *,
+    sources: Sequence[Path] = (),
+    seed: int = 0,
+    progress: Progress = lambda share, text: None,
+) -> LatencyPredictor:
+    """Fits a table's predictor on its measured networks and writes it into the table.
+
+    It is judged on the sampled ones. Others, such as landmarks, are fitted on as well: they say what networks far from
+    the sampled ones take. Without them, MobileNetV2 on the demo's tables was 80 % too fast or 200 % too slow.
+
+    `sources` are folders of other devices' tables; what they say of layers without a row here, rescaled, takes the
+    place of the row.
 
     Raises:
-        RequestError: too few networks were measured.
-        UnmeasuredOp: a sampled network has a layer without a row.
+        RequestError: too few networks were measured, or a source cannot price them.
         InUse: the table is being measured or fitted.
     """
     refuse_stock(folder)
-    with only_process(folder, doing="fitting"):
-        return _fit_table(folder, seed=seed)
+    with only_process(folder, doing="fitting"), threadpool_limits(1):  # so small that a second thread is waited for
+        table = read_table(folder)
+        sampled = [entry for entry in table.networks if entry.role == "sampled"]
+        fewest = FEWEST_WITH_OTHERS if sources else FEWEST_NETWORKS
+        if len(sampled) < fewest:
+            raise RequestError(
+                f"{folder} holds {len(sampled)} sampled networks, a fit needs at least {fewest}; "
+                f"measure more: mnas-evo profile TARGET --table {folder} --space SPACE"
+            )
+        rows, kind, note = _own_rows(table, sampled)
+        if sources:
+            rows, kind, note = borrow(table, sampled, [load_predictor(source) for source in sources]), "borrowed", None
+        entries = [entry for entry in table.networks if entry.role == "sampled" or _is_priced(entry, rows)]
+        graphs = [_graph(entry) for entry in entries]
+        anchors = [entry.role != "sampled" for entry in entries]
+        design = design_of(graphs, features_of(graphs, rows), anchors=anchors)
+        ms = np.array([entry.time.ms for entry in entries])
+        return _write(folder, table, design, ms, kind=kind, note=note, seed=seed, progress=progress)
 
 
-def _fit_table(folder: Path, *, seed: int) -> LatencyPredictor:
-    table = read_table(folder)
-    sampled = [entry for entry in table.networks if entry.role == "sampled"]
-    if len(sampled) < FEWEST_NETWORKS:
-        raise RequestError(
-            f"{folder} holds {len(sampled)} sampled networks, a fit needs at least {FEWEST_NETWORKS}; "
-            f"measure more: mnas-evo profile TARGET --table {folder} --space SPACE"
-        )
-    graphs = [lower(parse_network(entry.network)) for entry in sampled]
-    features = Features(table, tuple(sorted({family(layer) for graph in graphs for layer in graph.layers})))
-    vectors = features.of_graphs(graphs)
-    ms = np.array([entry.time.ms for entry in sampled])
-    with threadpool_limits(1):  # problems this small only wait for a second thread
-        form, boosters = _fit(vectors, ms, features=features, table=table, folder=folder, seed=seed)
-    write_text(folder / "correction.txt", SEPARATOR.join(booster.model_to_string() for booster in boosters))
-    write_form(folder / "predictor.json", form)
-    return LatencyPredictor(table, form, boosters)
+_Kind = Literal["own", "borrowed", "none"]
 
 
-def _fit(
-    vectors: Matrix, ms: Matrix, *, features: Features, table: Table, folder: Path, seed: int
-) -> tuple[PredictorForm, list[Booster]]:
-    parts = features.parts
-    shrinkage = _choose_shrinkage(vectors, ms, parts, seed=seed)
-    macs = vectors[:, [features.columns.index("macs")]]
+def _graph(entry: MeasuredNetwork) -> Graph:
+    return lower(parse_network(entry.network))
 
-    def calibrated(train_rows: NDArray[np.int64]) -> Model:
-        return Model(_calibrate(vectors[train_rows], ms[train_rows], parts, shrinkage), None)
 
-    def combined(train_rows: NDArray[np.int64]) -> Model:
-        return _corrected(vectors[train_rows], ms[train_rows], parts, shrinkage, seed=seed)
+def _is_priced(entry: MeasuredNetwork, rows: Rows | None) -> bool:
+    """Whether every layer of a network has a row."""
+    try:
+        return rows is None or all(rows.times_ms(layer) for layer in _graph(entry).layers)
+    except UnmeasuredOp:
+        return False
 
-    def by_macs(train_rows: NDArray[np.int64], test: NDArray[np.int64]) -> Matrix:
-        only = macs[train_rows]
-        return fit_calibration(only[:, 0], only[:, :0], ms[train_rows], shrinkage=0.0).ms(macs[test, 0], macs[test, :0])
 
-    def by_trees(train_rows: NDArray[np.int64], test: NDArray[np.int64]) -> Matrix:
-        booster = _boost(vectors[train_rows], np.log(ms[train_rows]), seed=seed)
-        return np.asarray(np.exp(booster.predict(tree_features(vectors[test]), num_threads=1)))
+def _own_rows(table: Table, sampled: Sequence[MeasuredNetwork]) -> tuple[Rows | None, _Kind, str | None]:
+    """The table's rows, if it has those of all sampled networks; else none, and why."""
+    if not table.rows:
+        return None, "none", "the table has no rows: layers are priced from measured networks alone"
+    lacking = [missing for entry in sampled if (missing := table.missing(_graph(entry).layers))]
+    if not lacking:
+        return OwnRows(table), "own", None
+    return (
+        None,
+        "none",
+        f"{len(lacking)} of {len(sampled)} networks have layers without a row, {lacking[0][0]} first: rows are left "
+        f"out, and layers priced from measured networks alone. To use rows: mnas-evo profile TARGET --missing",
+    )
 
-    guesses: dict[str, Callable[[NDArray[np.int64], NDArray[np.int64]], Matrix]] = {
-        "macs": by_macs,
-        "sum": lambda _, test: vectors[test, 0],
-        "calibrated": lambda rows, test: np.exp(calibrated(rows).log_ms(vectors[test], parts)),
-        "lightgbm": by_trees,
-        "combined": lambda rows, test: np.exp(combined(rows).log_ms(vectors[test], parts)),
-    }
-    rounds = [_out_of_fold(guesses, len(ms), seed=seed + repeat) for repeat in range(REPEATS)]
-    methods = {name: _mean_quality([quality(found[name], ms) for found, _ in rounds]) for name in METHODS}
-    gain, noise = _gain(rounds, ms)
-    admitted = gain > noise
-    fit_model = combined if admitted else calibrated
-    model = fit_model(np.arange(len(ms)))
-    folds = [(fit_model(rows), test) for rows, test in _folds(len(ms), seed=seed)]
-    residuals = [np.log(ms[test]) - fold.log_ms(vectors[test], parts) for fold, test in folds]
-    chosen = "combined" if admitted else "calibrated"
+
+def _write(
+    folder: Path,
+    table: Table,
+    design: Design,
+    ms: Matrix,
+    *,
+    kind: _Kind,
+    note: str | None,
+    seed: int,
+    progress: Progress,
+) -> LatencyPredictor:
+    rounds = [_held_back(design, ms, seed=seed + repeat, done=repeat, progress=progress) for repeat in range(REPEATS)]
+    curve = _curve(design, ms, seed=seed, progress=progress)
+    model, reasons = fit_model(design, ms, seed=seed)
+    method = chosen(reasons)
+    judged_ms = ms[~design.anchors]
+    out_of_fold = [{name: _joined(found, name, len(ms))[~design.anchors] for name in METHODS} for found in rounds]
+    covered = [
+        coverage_percent(judged.said.low, judged.said.high, ms[test]) for found in rounds for test, judged in found
+    ]
+    features = design.features
     form = PredictorForm(
         feature_version=VERSION,
         seed=seed,
         versions=versions(),
-        families=features.families,
         measurements=measurements_fingerprint(folder),
-        networks=len(ms),
-        shrinkage=shrinkage,
-        calibration=model.calibration,
-        corrected=admitted,
-        correction_gain_percent=gain,
-        correction_gain_noise_percent=noise,
-        folds=tuple(
-            FoldForm(calibration=fold.calibration, residuals=tuple(float(r) for r in left))
-            for (fold, _), left in zip(folds, residuals, strict=True)
+        networks=len(judged_ms),
+        rows=kind,
+        sources=features.rows.sources if features.rows else (),
+        rows_note=note,
+        families=features.families,
+        kinds=features.kinds,
+        sizes=features.sizes,
+        layers=design.layers,
+        variances=reasons.variances,
+        additive=model.additive,
+        folds=model.folds,
+        reach=model.reach,
+        correction=reasons.correction,
+        methods={name: mean_graded([graded(found[name], judged_ms) for found in out_of_fold]) for name in METHODS},
+        chosen=method,
+        curve=(
+            *curve,
+            CurvePoint(
+                networks=len(judged_ms) - -(-len(judged_ms) // TESTS),
+                quality=mean_quality([quality(found["combined"], judged_ms) for found in out_of_fold]),
+            ),
         ),
-        methods=methods,
-        chosen=chosen,
         noise_percent=table.noise_percent,
-        coverage_percent=_coverage(fit_model, vectors, ms, parts, seed=seed),
-        predicted_ms=tuple(float(v) for v in rounds[0][0][chosen]),
-        measured_ms=tuple(float(v) for v in ms),
+        coverage_percent=float(np.mean(covered)),
+        predicted_ms=tuple(out_of_fold[0]["combined"].tolist()),
+        measured_ms=tuple(judged_ms.tolist()),
     )
-    boosters = [found.booster for found in (model, *(fold for fold, _ in folds)) if found.booster is not None]
-    return form, boosters
+    correction = model.correction.booster.model_to_string() if model.correction else ""
+    write_text(folder / "correction.txt", correction)
+    if isinstance(features.rows, BorrowedRows):
+        write_borrowed(folder / "borrowed.csv", features.rows)
+    else:
+        (folder / "borrowed.csv").unlink(missing_ok=True)
+    write_form(folder / PREDICTOR, form)
+    return LatencyPredictor(table, model, form)
 
 
-_Round = tuple[dict[str, Matrix], list[NDArray[np.int64]]]
+_Round = list[tuple[NDArray[np.int64], Judged]]
 
 
-def _out_of_fold(
-    guesses: dict[str, Callable[[NDArray[np.int64], NDArray[np.int64]], Matrix]], n: int, *, seed: int
-) -> _Round:
-    """Each method's prediction of every network by a model that never saw it, and the folds."""
-    found = {name: np.empty(n) for name in guesses}
-    tests = []
-    for rows, test in _folds(n, seed=seed):
-        tests.append(test)
-        for name, guess in guesses.items():
-            found[name][test] = guess(rows, test)
-    return found, tests
+def _held_back(design: Design, ms: Matrix, *, seed: int, done: int, progress: Progress) -> _Round:
+    """Every method's prices of each fifth of the networks, fitted on the others."""
+    found = []
+    for number, (rest, test) in enumerate(design.folds(TESTS, seed=seed)):
+        progress(0.8 * (done + number / TESTS) / REPEATS, "pricing networks held back")
+        found.append((test, judge(design.take(rest), ms[rest], design.take(test), seed=seed)))
+    return found
 
 
-def _gain(rounds: Sequence[_Round], ms: Matrix) -> tuple[float, float]:
-    """What the correction takes off the error, points of MAPE, and the standard error of that from fold to fold."""
-    gains = [
-        quality(found["calibrated"][test], ms[test]).mape - quality(found["combined"][test], ms[test]).mape
-        for found, tests in rounds
-        for test in tests
-    ]
-    # Repeats share their data, so that folds of one repeat are the independent ones.
-    return float(np.mean(gains)), float(np.std(gains, ddof=1) / np.sqrt(FOLDS))
+def _joined(found: _Round, method: Method, n: int) -> Matrix:
+    """A method's prices of n networks, nan for anchors."""
+    joined = np.full(n, np.nan)
+    for test, judged in found:
+        joined[test] = judged.by_method[method]
+    return joined
 
 
-def _coverage(
-    fit_model: Callable[[NDArray[np.int64]], Model], vectors: Matrix, ms: Matrix, parts: slice, *, seed: int
-) -> float:
-    """Coverage of CV+ intervals made without a fifth of the networks, on that fifth; mean over the fifths."""
-    shares = []
-    for rows, test in _folds(len(ms), seed=seed + 100):
-        said = []
-        for inner_rows, inner_test in _folds(len(rows), seed=seed):
-            model = fit_model(rows[inner_rows])
-            left = np.log(ms[rows[inner_test]]) - model.log_ms(vectors[rows[inner_test]], parts)
-            said.append((model.log_ms(vectors[test], parts), left))
-        low, high = cv_plus(said)
-        shares.append(coverage_percent(low, high, ms[test]))
-    return float(np.mean(shares))
-
-
-def _folds(n: int, *, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    return list(KFold(min(FOLDS, n), shuffle=True, random_state=seed).split(np.arange(n)))
-
-
-def _choose_shrinkage(vectors: Matrix, ms: Matrix, parts: slice, *, seed: int) -> float:
-    def error(shrinkage: float) -> float:
-        out = np.empty(len(ms))
-        for rows, test in _folds(len(ms), seed=seed):
-            calibration = _calibrate(vectors[rows], ms[rows], parts, shrinkage)
-            out[test] = calibration.ms(vectors[test, 0], vectors[test, parts])
-        return quality(out, ms).mape
-
-    return min(SHRINKAGES, key=error)
-
-
-def _calibrate(vectors: Matrix, ms: Matrix, parts: slice, shrinkage: float) -> Calibration:
-    return fit_calibration(vectors[:, 0], vectors[:, parts], ms, shrinkage=shrinkage)
-
-
-def _corrected(vectors: Matrix, ms: Matrix, parts: slice, shrinkage: float, *, seed: int) -> Model:
-    calibration = _calibrate(vectors, ms, parts, shrinkage)
-    left = np.log(ms) - np.log(calibration.ms(vectors[:, 0], vectors[:, parts]))
-    return Model(calibration, _boost(vectors, left, seed=seed))
-
-
-def _boost(vectors: Matrix, target: Matrix, *, seed: int) -> Booster:
-    return train({**_BOOSTING, "seed": seed}, Dataset(tree_features(vectors), target), num_boost_round=_TREES)
-
-
-def _mean_quality(found: Sequence[Quality]) -> Quality:
-    return Quality(*(float(np.mean([asdict(one)[name] for one in found])) for name in asdict(found[0])))
+def _curve(design: Design, ms: Matrix, *, seed: int, progress: Progress) -> list[CurvePoint]:
+    """Quality of fits on fewer networks, on the same networks held back; anchors stay."""
+    parts = design.folds(TESTS, seed=seed)
+    anchors = np.flatnonzero(design.anchors)
+    judged = np.flatnonzero(~design.anchors)
+    sizes = [size for size in CURVE if size < len(judged) - max(len(test) for _, test in parts)]
+    points = []
+    for number, size in enumerate(sizes):
+        progress(0.8 + 0.2 * number / len(sizes), f"fitting {size} networks")
+        guessed = np.empty(len(ms))
+        for rest, test in parts:  # in the order of a shuffle, for the networks of a table ascend
+            shuffled = np.random.default_rng([seed, 6]).permutation(rest[~design.anchors[rest]])
+            few = np.concatenate([shuffled[:size], anchors])
+            model, _ = fit_model(design.take(few), ms[few], seed=seed)
+            guessed[test] = model.ms(model.of_design(design.take(test)))
+        points.append(CurvePoint(networks=size, quality=quality(guessed[judged], ms[judged])))
+    return points

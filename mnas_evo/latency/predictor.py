@@ -1,126 +1,95 @@
-"""The latency predictor: sum of rows, calibrated, and a LightGBM correction that has to earn its place.
+"""A table's latency predictor as it is stored and asked: for networks, or through `for_space` for genes.
 
-Everything it says of itself is out of fold. Intervals are CV+ (Barber et al. 2021) on log residuals: each measured
-network's residual is added to what the model that never saw it says of the new one.
+Everything it says of itself is out of fold. A table of rows alone, with no measured network to fit on, is priced by the
+bare sum of its rows, and has no intervals.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch  # noqa: F401  before lightgbm: both bring an OpenMP, and torch's has to come first
 from lightgbm import Booster
 from numpy.typing import NDArray
-from pydantic import model_validator
 
-from mnas_evo.errors import DamagedFile, RequestError, UnmeasuredOp
-from mnas_evo.files import Form, Part, read_form, read_text
-from mnas_evo.latency.calibration import Calibration
+from mnas_evo.errors import DamagedFile, RequestError, SpaceError, UnmeasuredOp
+from mnas_evo.files import read_text
+from mnas_evo.latency.additive import Additive
 from mnas_evo.latency.contract import Prediction
-from mnas_evo.latency.features import CROSSING, VERSION, Features, SpaceFeatures
-from mnas_evo.latency.scoring import Quality
+from mnas_evo.latency.correction import Correction
+from mnas_evo.latency.features import Features
+from mnas_evo.latency.form import PREDICTOR, PredictorForm, read_predictor_form
+from mnas_evo.latency.intervals import Reach
+from mnas_evo.latency.model import Model
+from mnas_evo.latency.rows import OwnRows, Rows, read_borrowed
 from mnas_evo.latency.table import Table, measurements_fingerprint, read_table, table_fingerprint
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.graph import Graph
 from mnas_evo.space.lowering import lower
-from mnas_evo.space.space import Genes, SearchSpace
+from mnas_evo.space.notation import parse_network
+from mnas_evo.space.space import Genes, GeneSums, SearchSpace
+from mnas_evo.space.space_file import load_space
 
-CONFIDENCE = 0.9
-METHODS = ("macs", "sum", "calibrated", "lightgbm", "combined")
-FITTED_FILES = ("predictor.json", "correction.txt")
+FITTED_FILES = (PREDICTOR, "correction.txt", "borrowed.csv")
 
-SEPARATOR = "\n# ---- next model ----\n"
 Matrix = NDArray[np.float64]
 
 
-class FoldForm(Part):
-    """One fold's calibration and the log residuals of the networks it never saw."""
-
-    calibration: Calibration
-    residuals: tuple[float, ...]
-
-
-class PredictorForm(Form):
-    """predictor.json."""
-
-    feature_version: int
-    seed: int
-    versions: dict[str, str]
-    families: tuple[str, ...]
-    measurements: str
-    networks: int
-    shrinkage: float
-    calibration: Calibration
-    corrected: bool
-    correction_gain_percent: float
-    correction_gain_noise_percent: float
-    folds: tuple[FoldForm, ...]
-    methods: dict[str, Quality]
-    chosen: str
-    noise_percent: float | None
-    coverage_percent: float
-    predicted_ms: tuple[float, ...]
-    measured_ms: tuple[float, ...]
-
-    @model_validator(mode="after")
-    def _whole(self) -> "PredictorForm":
-        if set(self.methods) != set(METHODS) or self.chosen not in METHODS:
-            raise ValueError(f"methods are {', '.join(METHODS)}, one of them chosen")
-        calibrations = (self.calibration, *(fold.calibration for fold in self.folds))
-        if any(len(c.departures) != len(self.families) + CROSSING for c in calibrations) or not self.folds:
-            raise ValueError("a calibration does not fit the families")
-        return self
-
-
-@dataclass(frozen=True)
-class Model:
-    """A calibration with or without a correction."""
-
-    calibration: Calibration
-    booster: Booster | None
-
-    def log_ms(self, vectors: Matrix, parts: slice) -> Matrix:
-        out = np.log(self.calibration.ms(vectors[:, 0], vectors[:, parts]))
-        return out if self.booster is None else out + self.booster.predict(tree_features(vectors), num_threads=1)
-
-
 class LatencyPredictor:
-    """Predicts ms on one table's device, for networks or, through `for_space`, for genes."""
+    """Predicts ms on one table's device."""
 
-    def __init__(self, table: Table, form: PredictorForm, boosters: Sequence[Booster]) -> None:
+    def __init__(self, table: Table, model: Model, form: PredictorForm | None) -> None:
         self.table = table
+        self.model = model
         self.form = form
-        self.features = Features(table, form.families)
-        models = list(boosters) if form.corrected else [None] * (1 + len(form.folds))
-        self._model = Model(form.calibration, models[0])
-        self._folds = [
-            (Model(fold.calibration, booster), np.array(fold.residuals))
-            for fold, booster in zip(form.folds, models[1:], strict=True)
-        ]
 
     def predict_networks(self, networks: Sequence[Network]) -> Prediction:
-        """Predictions for networks of any shape whose rows the table has.
+        """Predictions for networks of any shape.
 
         Raises:
             UnmeasuredOp: a row is missing.
         """
-        return self.predict_vectors(self.features.of_graphs([lower(network) for network in networks]))
+        return self.predict_graphs([lower(network) for network in networks])
 
-    def by_layer(self, graph: Graph) -> Matrix:
-        """Each layer's share of the prediction, ms (layers,): in proportion to calibrated rows."""
-        vectors = np.array([self.features.of_layer(layer) for layer in graph.layers])
-        calibration = self._model.calibration
-        rows = calibration.scale * vectors[:, 0] + vectors[:, self.features.parts] @ np.array(calibration.departures)
-        return np.asarray(rows * (self.predict_vectors(vectors.sum(axis=0)[None]).value[0] / rows.sum()))
+    def predict_graphs(self, graphs: Sequence[Graph]) -> Prediction:
+        """Predictions for lowered networks.
 
-    def predict_vectors(self, vectors: Matrix) -> Prediction:
-        """Predictions from feature vectors (n, k)."""
-        value = np.exp(self._model.log_ms(vectors, self.features.parts))
-        low, high = cv_plus(
-            [(model.log_ms(vectors, self.features.parts), residuals) for model, residuals in self._folds]
-        )
-        return Prediction(value, np.minimum(low, value), np.maximum(high, value))
+        Raises:
+            UnmeasuredOp: a row is missing.
+        """
+        sums = [np.sum([self.model.of_layer(layer) for layer in graph.layers], axis=0) for graph in graphs]
+        return self.model.predict(np.array(sums) if sums else np.zeros((0, self.model.width)))
+
+    def by_place(self, graph: Graph) -> dict[str, float]:
+        """ms by block: `overhead` where a call has a fixed cost, `stem`, each block by its number, `head`, ...
+
+        They add up to the prediction; a correction is spread over all in proportion. A share may be below 0: a layer
+        that, where it stands, costs less than the features that it brings along.
+        """
+        found = {"overhead": self.model.additive.overhead_ms} if self.form is not None else {}
+        for place, layer in zip(graph.places, graph.layers, strict=True):
+            block = place.split(".")[0]
+            found[block] = found.get(block, 0.0) + float(self.model.of_layer(layer)[0])
+        ratio = float(self.predict_graphs([graph]).value[0]) / sum(found.values())
+        return {block: ms * ratio for block, ms in found.items()}
+
+    def notes(self, network: Network, ms: float) -> list[str]:
+        """What makes this prediction of a network less sure than the table's figures say."""
+        if self.form is None:
+            return ["no network was measured on this device: it is the bare sum of rows"]
+        found = []
+        measured = [entry.time.ms for entry in self.table.networks]
+        fastest, slowest = min(measured), max(measured)
+        if not fastest <= ms <= slowest:
+            found.append(f"outside the measured range, {fastest:.4g} to {slowest:.4g} ms")
+        if self._spaces and not any(space.contains(network) for space in self._spaces):
+            found.append(f"outside the space {self._spaces[-1].name} that the measured networks come from")
+        unknown = len({layer for layer in lower(network).layers if not self.model.knows(layer)})
+        if unknown:
+            found.append(f"{unknown} of its layers stand in no network that was fitted on")
+        return found
 
     def for_space(self, space: SearchSpace) -> "SpacePredictor":
         """The predictor over a space's genes.
@@ -128,30 +97,59 @@ class LatencyPredictor:
         Raises:
             UnmeasuredOp: the table lacks rows that the space can contain.
         """
-        missing = self.table.missing(space.layers())
-        if missing:
+        if isinstance(rows := self.model.features.rows, OwnRows) and (missing := rows.table.missing(space.layers())):
             raise UnmeasuredOp(
                 f"{self.table.name} lacks {len(missing)} of the {len(space.layers())} rows that space {space.name} can "
                 f"contain, {missing[0]} first. Measure them: mnas-evo profile TARGET --table {self.table.folder} "
                 f"--space {space.name} --missing"
             )
-        return SpacePredictor(self, SpaceFeatures(self.features, space))
+        return SpacePredictor(self.model, space)
+
+    @cached_property
+    def _spaces(self) -> list[SearchSpace]:
+        """The spaces that networks were sampled from, as far as they are still to be found, at the sizes measured."""
+        sampled = [entry for entry in self.table.networks if entry.role == "sampled"]
+        names = dict.fromkeys(campaign.space for campaign in self.table.campaigns if campaign.space)
+        found = []
+        for name in names if sampled else ():
+            try:
+                space = load_space(name)
+            except (SpaceError, OSError):
+                return []
+            found.append(replace(space, frame=parse_network(sampled[0].network).frame))
+        return found
 
 
-@dataclass(frozen=True)
 class SpacePredictor:
-    """A latency predictor over one space's genes."""
+    """A latency predictor over one space's genes, by look-up.
 
-    predictor: LatencyPredictor
-    features: SpaceFeatures
+    Raises:
+        UnmeasuredOp: a row that the space can contain is missing.
+    """
+
+    def __init__(self, model: Model, space: SearchSpace) -> None:
+        self._model = model
+        self._space = space
+        self._sums = space.gene_sums(model.of_layer)
 
     def predict(self, genes: Genes) -> Prediction:
-        """Latencies of genomes (n, g), ms."""
-        return self.predictor.predict_vectors(self.features.of_genes(genes))
+        """Latencies of genomes (n, g), ms, with intervals."""
+        return self._model.predict(self._space.sum_over(genes, self._sums))
+
+    def value(self, genes: Genes) -> Matrix:
+        """Latencies of genomes (n, g) alone, ms (n,): several times as fast."""
+        return self._model.ms(self._space.sum_over(genes, self._sums if self._model.correction else self._first))
+
+    @cached_property
+    def _first(self) -> GeneSums:
+        """The first of the sums alone: the additive model's ms."""
+        first = np.s_[..., :1]
+        blocks = tuple(np.ascontiguousarray(block[first]) for block in self._sums.blocks)
+        return GeneSums(self._sums.fixed[:1], blocks, self._sums.heads[first])
 
 
 def load_predictor(folder: Path) -> LatencyPredictor:
-    """A table's predictor as it was fitted.
+    """A table's predictor as it was fitted; the bare sum where it holds rows and no network to fit on.
 
     Raises:
         RequestError: none was fitted, or on other measurements than the table now holds.
@@ -159,47 +157,44 @@ def load_predictor(folder: Path) -> LatencyPredictor:
     """
     mend = f"run: mnas-evo fit --table {folder}"
     table = read_table(folder)
-    if not (folder / "predictor.json").exists():
-        raise RequestError(f"{folder} has no predictor yet; {mend}")
-    form = read_form(folder / "predictor.json", PredictorForm)
-    if form.feature_version != VERSION or form.measurements != measurements_fingerprint(folder):
+    path = folder / PREDICTOR
+    if not path.exists():
+        if any(entry.role == "sampled" for entry in table.networks) or not table.rows:
+            raise RequestError(f"{folder} has no predictor yet; {mend}")
+        return LatencyPredictor(table, bare_sum(OwnRows(table)), None)
+    form = read_predictor_form(folder)
+    if form.measurements != measurements_fingerprint(folder):
         raise RequestError(f"{folder} was measured or changed after its predictor was fitted; {mend}")
-    boosters: list[Booster] = []
-    if form.corrected:
-        texts = read_text(folder / "correction.txt").split(SEPARATOR)
-        if len(texts) != 1 + len(form.folds):
-            raise DamagedFile(
-                f"{folder / 'correction.txt'} holds {len(texts)} models, not {1 + len(form.folds)}; {mend}"
-            )
+    rows: Rows | None = OwnRows(table) if form.rows == "own" else None
+    if form.rows == "borrowed":
+        rows = read_borrowed(folder / "borrowed.csv", table, sources=form.sources)
+    features = Features(rows, form.families, form.kinds, form.sizes)
+    if any(len(model.weights) != len(features.columns) for model in (form.additive, *(f.model for f in form.folds))):
+        raise DamagedFile(f"{path} is damaged: a model does not fit its features; {mend}")
+    correction = None
+    if form.correction.share > 0:
         try:
-            boosters = [Booster(model_str=text) for text in texts]
+            booster = Booster(model_str=read_text(folder / "correction.txt"))
+        except DamagedFile:
+            raise
         except Exception as error:  # lightgbm raises its own kinds for what it cannot parse
             raise DamagedFile(f"{folder / 'correction.txt'} is no LightGBM model: {error}; {mend}") from error
-    return LatencyPredictor(table, form, boosters)
+        if booster.num_feature() != 1 + 2 * len(features.coarse):
+            raise DamagedFile(f"{folder / 'correction.txt'} is a model of other features; {mend}")
+        correction = Correction(booster, form.correction.share)
+    model = Model(features, form.layers, form.additive, correction, form.folds, form.reach)
+    return LatencyPredictor(table, model, form)
+
+
+def bare_sum(rows: Rows) -> Model:
+    """The sum of rows as they are, with no interval."""
+    features = Features(rows, (), (), ())
+    weights = np.zeros(len(features.columns))
+    weights[features.groups["rows"]] = 1 / len(rows.sources)
+    additive = Additive(overhead_ms=0.0, weights=tuple(weights.tolist()), own=(), least_ms=0.0)
+    return Model(features, (), additive, None, (), Reach(columns=(), covariance=((0.0,),)))
 
 
 def predictor_fingerprint(folder: Path) -> str:
     """SHA-256 of all that a table's predictions depend on."""
-    return table_fingerprint(folder, fitted=FITTED_FILES)
-
-
-def cv_plus(said: Sequence[tuple[Matrix, Matrix]]) -> tuple[Matrix, Matrix]:
-    """CV+ interval, ms (n,) each, of (log prediction (n,), log residuals) a fold; endless where residuals are few."""
-    n = len(said[0][0])
-    count = sum(len(residuals) for _, residuals in said)
-    rank = int(np.floor((1 - CONFIDENCE) * (count + 1) + 1e-9))  # .1 × 10 is a hair below 1
-    if rank < 1:
-        return np.zeros(n), np.full(n, np.inf)
-    low, high = np.empty(n), np.empty(n)
-    for start in range(0, n, 50_000):  # 100 residuals × 50,000 networks are 40 MB
-        part = slice(start, start + 50_000)
-        lows = np.concatenate([log_ms[part, None] - np.abs(residuals) for log_ms, residuals in said], axis=1)
-        highs = np.concatenate([log_ms[part, None] + np.abs(residuals) for log_ms, residuals in said], axis=1)
-        low[part] = np.partition(lows, rank - 1, axis=1)[:, rank - 1]
-        high[part] = np.partition(highs, count - rank, axis=1)[:, count - rank]
-    return np.exp(low), np.exp(high)
-
-
-def tree_features(vectors: Matrix) -> Matrix:
-    """What the trees see: the features, and every one but the sum as a share of the sum."""
-    return np.hstack([vectors, vectors[:, 1:] / vectors[:, :1]])
+    return table_fingerprint(folder, fitted=[name for name in FITTED_FILES if (folder / name).exists()])

@@ -1,32 +1,56 @@
-"""How good predicted latencies are: error in percent, share within 1, 5 and 10 %, rank correlation, coverage."""
+"""How good predicted latencies are: error, share within 1, 5 and 10 %, rank correlations, and coverage of intervals."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, spearmanr
 
 Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Figures of predicted against measured. `mape` and `w1`, `w5`, `w10` in percent; Kendall's tau-b in -1 to 1."""
+    """Figures of predicted against measured. `mape` and `w1`, `w5`, `w10` in percent; the rank correlations -1 to 1.
+
+    `w5` is the share of networks within 5 %; `rmse_ms` is the root of the mean squared error.
+    """
 
     mape: float
     w1: float
     w5: float
     w10: float
+    rmse_ms: float
     kendall: float
+    spearman: float
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """Quality over all networks, and within the fastest and the slowest fifth of them as they were measured."""
+
+    whole: Quality
+    fastest: Quality
+    slowest: Quality
 
 
 def quality(predicted: Vector, measured: Vector) -> Quality:
-    """Quality of predictions (n,) against measurements (n,)."""
+    """Quality of predictions (n,) against measurements (n,), ms."""
     errors = 100 * np.abs(predicted / measured - 1)
     w1, w5, w10 = (float(100 * np.mean(errors <= limit)) for limit in (1, 5, 10))
+    rmse_ms = float(np.sqrt(np.mean((predicted - measured) ** 2)))
     constant = np.ptp(predicted) == 0 or np.ptp(measured) == 0
     kendall = 0.0 if constant else float(kendalltau(predicted, measured).statistic)
-    return Quality(float(np.mean(errors)), w1, w5, w10, kendall)
+    spearman = 0.0 if constant else float(spearmanr(predicted, measured).statistic)
+    return Quality(float(np.mean(errors)), w1, w5, w10, rmse_ms, kendall, spearman)
+
+
+def graded(predicted: Vector, measured: Vector) -> Graded:
+    """Quality of predictions (n,) over all, and within the fastest and the slowest fifth (one network at least)."""
+    order = np.argsort(measured, kind="stable")
+    fifth = max(1, len(order) // 5)
+    parts = (order, order[:fifth], order[-fifth:])
+    return Graded(*(quality(predicted[part], measured[part]) for part in parts))
 
 
 def coverage_percent(low: Vector, high: Vector, measured: Vector) -> float:

@@ -14,15 +14,10 @@ from mnas_evo.finalists.choose import knee
 from mnas_evo.finalists.evaluation import EvaluationForm
 from mnas_evo.finalists.final_training import TrainingForm
 from mnas_evo.latency.combine import reference_series
-from mnas_evo.latency.predictor import FITTED_FILES, PredictorForm, predictor_fingerprint
+from mnas_evo.latency.form import PREDICTOR, HeldOut, PredictorForm, held_out, read_predictor_form
+from mnas_evo.latency.predictor import predictor_fingerprint
 from mnas_evo.latency.runs import RunLog
-from mnas_evo.latency.table import (
-    MeasuredNetwork,
-    Table,
-    find_table,
-    measurements_fingerprint,
-    read_table,
-)
+from mnas_evo.latency.table import Table, find_table, read_table
 from mnas_evo.search.archive import Archive, Measurement, Tell
 from mnas_evo.search.front import Candidate, candidates, front
 from mnas_evo.search.run import RunForm, archive_path
@@ -34,22 +29,29 @@ MARKS = {"table": "device.json", "run": "run.json", "training": "training.json"}
 
 @dataclass(frozen=True)
 class TablePart:
-    """A latency table, its predictor where one was fitted, and the reference's visits in its newest campaign.
-
-    `fitted` are the networks that the predictor's out-of-fold figures belong to, in order; none where the table has
-    been measured anew since.
-    """
+    """A latency table, its predictor where one was fitted, and the reference's visits in its newest campaign."""
 
     folder: Path
     table: Table
     fit: PredictorForm | None
-    fitted: tuple[MeasuredNetwork, ...]
+    held_out: tuple[HeldOut, ...]
     reference: tuple[tuple[int, int, float], ...]
 
     @property
     def landmarks(self) -> dict[str, float]:
         """ms of the published networks, by their string."""
         return {entry.network: entry.time.ms for entry in self.table.networks if entry.role == "landmark"}
+
+    @property
+    def bare(self) -> bool:
+        """Whether it prices networks by the bare sum of rows: it has no sampled network to fit on."""
+        sampled = any(entry.role == "sampled" for entry in self.table.networks)
+        return self.fit is None and bool(self.table.rows) and not sampled
+
+    @property
+    def measured_since(self) -> bool:
+        """Whether it was measured anew after its predictor was fitted."""
+        return any(one.network is None for one in self.held_out)
 
 
 @dataclass(frozen=True)
@@ -160,20 +162,16 @@ def _table_of(run: RunPart) -> Path | None:
 
 
 def _differs(run: RunPart, table: Path) -> bool:
-    known = all((table / name).is_file() for name in FITTED_FILES)
-    return known and run.form.pins.get("table") not in (None, predictor_fingerprint(table))
+    return run.form.pins.get("table") not in (None, predictor_fingerprint(table))
 
 
 def _read_table(folder: Path) -> TablePart:
     table = read_table(folder)
-    fit = read_form(folder / "predictor.json", PredictorForm) if (folder / "predictor.json").is_file() else None
-    fitted: tuple[MeasuredNetwork, ...] = ()
-    if fit is not None and fit.measurements == measurements_fingerprint(folder):
-        fitted = tuple(entry for entry in table.networks if entry.role == "sampled")
+    fit = read_predictor_form(folder) if (folder / PREDICTOR).is_file() else None
     reference: tuple[tuple[int, int, float], ...] = ()
     if table.campaigns:
         reference = _reference_visits(folder / "raw" / table.campaigns[-1].id / "runs.jsonl")
-    return TablePart(folder, table, fit, fitted, reference)
+    return TablePart(folder, table, fit, held_out(table, fit) if fit else (), reference)
 
 
 def _reference_visits(path: Path) -> tuple[tuple[int, int, float], ...]:

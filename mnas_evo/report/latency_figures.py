@@ -7,10 +7,19 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from mnas_evo.latency.form import HeldOut
 from mnas_evo.report.folders import RunPart, TablePart
 from mnas_evo.report.palette import BLUE, GREY, INK, MUTED, VERMILLION
 from mnas_evo.report.plot import Plot, empty_figure, line, points
-from mnas_evo.report.words import candidate_hover, hover, ms, percent, several, signed_percent
+from mnas_evo.report.words import (
+    candidate_hover,
+    difference_percent,
+    hover,
+    ms,
+    percent,
+    several,
+    signed_percent,
+)
 from mnas_evo.search.front import Candidate
 
 BAND = 5.0
@@ -29,14 +38,15 @@ def remeasured(run: RunPart | None) -> list[Candidate]:
 def off_percent(candidate: Candidate) -> float:
     """By how much the prediction differs from the measurement, percent of the measurement."""
     assert candidate.predicted_ms is not None and candidate.measured_ms is not None
-    return 100 * (candidate.predicted_ms / candidate.measured_ms - 1)
+    return difference_percent(candidate.predicted_ms, candidate.measured_ms)
 
 
 def agreement_plot(table: TablePart, run: RunPart | None) -> Plot | None:
     """Predicted against measured, with the line of equality and a band; None where there is nothing to compare."""
-    predicted, measured, texts = _out_of_fold(table)
+    held_out = table.held_out
     again = remeasured(run)
-    reach = [*predicted, *measured, *(c.quantity("latency_ms") for c in again)]
+    reach = [time_ms for one in held_out for time_ms in (one.predicted_ms, one.measured_ms)]
+    reach += [c.quantity("latency_ms") for c in again]
     if not reach:
         return None
     low, high = 0.95 * min(reach), 1.05 * max(reach)
@@ -46,8 +56,8 @@ def agreement_plot(table: TablePart, run: RunPart | None) -> Plot | None:
     path = "M" + "L".join(f"{x:.6g},{y:.6g}" for x, y in corners) + "Z"
     figure.add_shape(type="path", path=path, fillcolor=GREY.light, opacity=0.18, line_width=0, layer="below")
     figure.add_trace(line([low, high], [low, high], name="equal", colour=MUTED.light, width=1, hoverinfo="skip"))
-    if predicted:
-        figure.add_trace(_sampled(measured, predicted, texts))
+    if held_out:
+        figure.add_trace(_sampled(held_out, [one.predicted_ms for one in held_out]))
     if again:
         figure.add_trace(_again(again, [c.predicted_ms or 0.0 for c in again]))
     return Plot(
@@ -65,9 +75,9 @@ def agreement_plot(table: TablePart, run: RunPart | None) -> Plot | None:
 
 def residual_plot(table: TablePart, run: RunPart | None) -> Plot | None:
     """The difference in percent over the measured time, with the noise of a measurement."""
-    predicted, measured, texts = _out_of_fold(table)
+    held_out = table.held_out
     again = remeasured(run)
-    if not predicted and not again:
+    if not held_out and not again:
         return None
     figure = empty_figure("Measured (ms)", "Predicted less measured (%)")
     figure.add_hrect(-BAND, BAND, fillcolor=GREY.light, opacity=0.14, line_width=0, layer="below")
@@ -75,9 +85,8 @@ def residual_plot(table: TablePart, run: RunPart | None) -> Plot | None:
     noise = table.table.noise_percent
     if noise is not None:
         figure.add_hrect(-noise, noise, fillcolor=INK.light, opacity=0.16, line_width=0, layer="below")
-    if predicted:
-        off = [100 * (said / found - 1) for said, found in zip(predicted, measured, strict=True)]
-        figure.add_trace(_sampled(measured, off, texts))
+    if held_out:
+        figure.add_trace(_sampled(held_out, [one.off_percent for one in held_out]))
     if again:
         figure.add_trace(_again(again, [off_percent(c) for c in again]))
     dark = f"; the dark one is the noise of a time, {percent(noise)}" if noise is not None else ""
@@ -91,23 +100,21 @@ def residual_plot(table: TablePart, run: RunPart | None) -> Plot | None:
     )
 
 
-def _out_of_fold(table: TablePart) -> tuple[list[float], list[float], list[str]]:
-    """Predicted and measured ms of the fit's networks, and each one's text."""
-    if table.fit is None:
-        return [], [], []
-    predicted, measured = list(table.fit.predicted_ms), list(table.fit.measured_ms)
-    networks = [entry.network for entry in table.fitted]
-    lines = [
-        (f"predicted {ms(said)}", f"measured {ms(found)}", signed_percent(100 * (said / found - 1)))
-        for said, found in zip(predicted, measured, strict=True)
-    ]
-    if len(networks) != len(lines):  # measured anew since the fit: which network is which is no longer known
-        return predicted, measured, ["<br>".join(said) for said in lines]
-    return predicted, measured, [hover(*said, network=net) for said, net in zip(lines, networks, strict=True)]
+def _sampled(held_out: Sequence[HeldOut], y: Sequence[float]) -> go.Scatter:
+    return points(
+        [one.measured_ms for one in held_out],
+        y,
+        name="table",
+        colour=BLUE.light,
+        hover=list(map(_held_out_hover, held_out)),
+        size=6,
+        opacity=0.75,
+    )
 
 
-def _sampled(x: Sequence[float], y: Sequence[float], texts: Sequence[str]) -> go.Scatter:
-    return points(x, y, name="table", colour=BLUE.light, hover=texts, size=6, opacity=0.75)
+def _held_out_hover(one: HeldOut) -> str:
+    said = (f"predicted {ms(one.predicted_ms)}", f"measured {ms(one.measured_ms)}", signed_percent(one.off_percent))
+    return "<br>".join(said) if one.network is None else hover(*said, network=one.network)
 
 
 def _again(found: Sequence[Candidate], y: Sequence[float]) -> go.Scatter:

@@ -51,15 +51,17 @@ def _table_sentences(part: TablePart) -> list[str]:
             f"{last.device_seconds:,.0f} s on the device."
         )
     noise = table.noise_percent
-    said.append(
-        "The noise of a time is not known: there were too few passes."
-        if noise is None
-        else f"The time of a network carries {percent(noise)} of noise."
-    )
-    if part.fit is None:
+    if noise is not None:
+        said.append(f"The time of a network carries {percent(noise)} of noise.")
+    else:
+        why = "there were too few passes" if table.campaigns else "they were imported"
+        said.append(f"The noise of its times is not known: {why}.")
+    if part.bare:
+        said.append("The table prices networks by the bare sum of its rows, for it holds none to fit a predictor on.")
+    elif part.fit is None:
         said.append("No predictor has been fitted yet.")
     else:
-        error = part.fit.methods[part.fit.chosen].mape
+        error = part.fit.methods[part.fit.chosen].whole.mape
         said.append(
             f"The latency predictor ({text(part.fit.chosen)}) is off by {percent(error)} on average, on networks it "
             "never saw."
@@ -131,7 +133,7 @@ def _table_tiles(part: TablePart | None) -> list[_Tile]:
     if part and part.table.noise_percent is not None:
         tiles.append(("Noise of a time", percent(part.table.noise_percent), "mean error of a network's time"))
     if part and part.fit:
-        quality = part.fit.methods[part.fit.chosen]
+        quality = part.fit.methods[part.fit.chosen].whole
         tiles.append(("Predictor's error", percent(quality.mape), f"mean, out of fold; method {part.fit.chosen}"))
     return tiles
 
@@ -175,12 +177,17 @@ def _chosen_html(chosen: Chosen) -> str:
         how += " The search here did not evaluate it."
     totals = sizes(chosen.network)
     said = f" It has {count(totals[0])} parameters and {count(totals[1])} multiply-adds." if totals else ""
-    items = "".join(f"<li>{text(line)}</li>" for line in block_lines(chosen.network))
     return f"""
 <div class="chosen"><h3>The chosen network</h3>
 <p>{how}{said}</p>
-<ol class="blocks">{items}</ol>
+{blocks_html(chosen.network)}
 {network_html(chosen.network)}</div>"""
+
+
+def blocks_html(network: str) -> str:
+    """A network block by block."""
+    items = "".join(f"<li>{text(line)}</li>" for line in block_lines(network))
+    return f'<ol class="blocks">{items}</ol>'
 
 
 def network_html(network: str) -> str:

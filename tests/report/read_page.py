@@ -1,4 +1,4 @@
-"""A written page as its reader has it: its words, its elements, and the figures that its script elements hold."""
+"""A written page as its reader has it: its words, tables and elements, and the figures in its script elements."""
 
 import json
 from html.parser import HTMLParser
@@ -16,6 +16,7 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.codes: list[str] = []
         self.scripts: list[str] = []
+        self.tables: list[list[list[str]]] = []
         self._words: list[str] = []
         self._open: list[str] = []
         self.feed(html)
@@ -38,6 +39,11 @@ class Page(HTMLParser):
                     trace["hovertext"] = ["<br>".join(found["lines"][i] for i in said) for said in trace["hovertext"]]
         return {name: found["figure"] for name, found in zip(names, packed, strict=True)}
 
+    def table(self, *headings: str) -> list[list[str]]:
+        """Rows of the one table whose first headings these are, without the headings."""
+        (found,) = [rows for rows in self.tables if tuple(rows[0][: len(headings)]) == headings]
+        return [[cell.replace("\u00a0", " ") for cell in row] for row in found[1:]]
+
     def ids(self) -> list[str]:
         """The ids of all elements."""
         return [found["id"] for _, found in self.elements if "id" in found]
@@ -50,6 +56,12 @@ class Page(HTMLParser):
             self.codes.append("")
         if tag == "script":
             self.scripts.append("")
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("th", "td"):
+            self.tables[-1][-1].append("")
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open and self._open[-1] == tag, f"</{tag}> closes {self._open[-3:]}"
@@ -62,6 +74,8 @@ class Page(HTMLParser):
             self._words.append(data)
             if "code" in self._open:
                 self.codes[-1] += data
+            if "th" in self._open or "td" in self._open:
+                self.tables[-1][-1][-1] += data
 
 
 def read_page(path: Path) -> Page:

@@ -15,7 +15,7 @@ from mnas_evo.errors import DamagedFile, RequestError
 from mnas_evo.files import write_csv, write_form
 from mnas_evo.finalists.choose import knee
 from mnas_evo.finalists.evaluation import EvaluationForm
-from mnas_evo.latency.predictor import PredictorForm
+from mnas_evo.latency.form import PredictorForm
 from mnas_evo.report.page import write_report
 from mnas_evo.report.palette import dark_by_light
 from mnas_evo.search.archive import Archive, Tell
@@ -81,7 +81,7 @@ def test_the_summary_says_what_was_found(page: Page, finished_job: Path) -> None
     for words in (
         "On table (fake; none) with fake 1, 1 thread, fp32, batch 1",
         f"The time of a network carries {fit.noise_percent:.2f} % of noise",
-        f"({fit.chosen}) is off by {fit.methods[fit.chosen].mape:.2f} % on average",
+        f"({fit.chosen}) is off by {fit.methods[fit.chosen].whole.mape:.2f} % on average",
         f"evaluated {EVALUATIONS} architectures",
         "The network trained in the end runs in",
         "Its last validation top-1 is 82.00 %",
@@ -99,12 +99,12 @@ def test_the_page_is_sound_html(page: Page) -> None:
     assert targets <= set(page.ids())
     assert [tag for tag, _ in page.elements].count("h1") == 1
     canvases = [found for _, found in page.elements if found.get("class") == "canvas"]
-    assert len(canvases) == len(page.figures) == 9
+    assert len(canvases) == len(page.figures) == 10
     assert all(found["role"] == "img" and found["aria-label"] for found in canvases)
 
 
 def test_every_axis_has_a_title_and_its_unit(page: Page) -> None:
-    counted = {"Evaluations", "Epoch", "Hypervolume", "Visit to the reference network"}
+    counted = {"Evaluations", "Networks fitted on", "Epoch", "Hypervolume", "Visit to the reference network"}
     for name, figure in page.figures.items():
         for axis in ("xaxis", "yaxis"):
             title = figure["layout"][axis]["title"]["text"]

@@ -57,7 +57,7 @@ def column(browser: webdriver.Chrome, name: str) -> list[float]:
 
 def test_every_figure_is_drawn_and_the_console_is_silent(shown: webdriver.Chrome) -> None:
     figures = shown.find_elements(By.CSS_SELECTOR, "figure.plot")
-    assert len(figures) == 9
+    assert len(figures) == 10
     for figure in figures:
         drawn = figure.find_elements(By.CSS_SELECTOR, "svg.main-svg")
         assert drawn and drawn[0].size["height"] > 200
