@@ -117,7 +117,23 @@ def design_of(graphs: Sequence[Graph], features: Features, *, anchors: Sequence[
 def fit_additive(design: Design, ms: Matrix, *, variances: Variances, trust: Matrix) -> Additive:
     """The model under given prior variances, one a block of the design; networks of `trust` (n,) below 1 count less."""
     prior = Prior(design.blocks, ms)
-    weights = prior.weights(variances, prior.solve(variances, trust))
+    return _model(design, ms, prior.weights(variances, prior.solve(variances, trust).dual))
+
+
+def fit_without(
+    design: Design, ms: Matrix, *, variances: Variances, trust: Matrix, folds: Sequence[NDArray[np.int64]]
+) -> list[Additive]:
+    """For each fold the model of all other networks; all for about the price of one, from one inverse.
+
+    What a fold's networks say is taken back out of the solution (the block form of leaving one out), while the columns
+    keep the scales that they have over all networks.
+    """
+    prior = Prior(design.blocks, ms)
+    solution = prior.solve(variances, trust)
+    return [_model(design, ms, prior.weights(variances, solution.dual_without(fold))) for fold in folds]
+
+
+def _model(design: Design, ms: Matrix, weights: dict[str, Matrix]) -> Additive:
     own = weights.pop("layers", np.zeros(0))
     overhead, weights["graph"] = weights["graph"][0], weights["graph"][1:]
     columns = np.zeros(len(design.features.columns))
@@ -168,11 +184,31 @@ def choose_variances(design: Design, ms: Matrix, *, rng: np.random.Generator) ->
 
 @dataclass(frozen=True)
 class _Solution:
-    """Dual weights (n,), and of each network left out: its residual in shares of its time, and variance in noises."""
+    """The inverse covariance (n, n), its dual weights, and what they say of networks left out."""
 
-    dual: Matrix
-    residuals: Matrix
-    variances: Matrix
+    inverse: Matrix
+
+    @cached_property
+    def dual(self) -> Matrix:
+        """Weights of the networks, (n,)."""
+        return np.asarray(self.inverse.sum(axis=1))  # all targets are 1
+
+    @property
+    def residuals(self) -> Matrix:
+        """Of each network left out, in shares of its time (n,)."""
+        return self.dual / np.diag(self.inverse)
+
+    @property
+    def variances(self) -> Matrix:
+        """Of each network left out, in noises (n,)."""
+        return 1 / np.diag(self.inverse)
+
+    def dual_without(self, fold: NDArray[np.int64]) -> Matrix:
+        """Weights of the networks had those of a fold not been there, (n,): theirs are 0."""
+        taken = np.linalg.solve(self.inverse[np.ix_(fold, fold)], self.dual[fold])
+        dual = self.dual - self.inverse[:, fold] @ taken
+        dual[fold] = 0.0
+        return np.asarray(dual)
 
     @property
     def surprise(self) -> float:
@@ -203,10 +239,7 @@ class Prior:
         factor, fault = lapack.dpotrf(covariance, lower=True)
         inverse, _ = lapack.dpotri(factor, lower=True)
         assert fault == 0, "a covariance with noise on its diagonal is positive definite"
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        dual = inverse.sum(axis=1)
-        precision = np.diag(inverse)
-        return _Solution(dual, dual / precision, 1 / precision)
+        return _Solution(np.tril(inverse) + np.tril(inverse, -1).T)
 
     def trust(self, variances: Variances) -> Matrix:
         """Huber's weights of the networks' residuals when left out, (n,): 1, less for outlying ones."""
@@ -219,10 +252,10 @@ class Prior:
             trust = np.minimum(1.0, _ROBUST_BEYOND * deviation / np.maximum(off, 1e-12)) if deviation > 0 else trust
         return trust
 
-    def weights(self, variances: Variances, solution: _Solution) -> dict[str, Matrix]:
-        """Weights of the columns of each block."""
+    def weights(self, variances: Variances, dual: Matrix) -> dict[str, Matrix]:
+        """Weights of the columns of each block, from those of the networks (n,)."""
         return {
-            name: variance * (columns.T @ solution.dual) / self._scales[name]
+            name: variance * (columns.T @ dual) / self._scales[name]
             for variance, (name, columns) in zip(variances, self._columns.items(), strict=True)
         }
 

@@ -17,12 +17,12 @@ FEWEST_NETWORKS = 40  # of fewer, trees of a few leaves learn nothing but noise
 _DEVIATIONS = 2.0  # how far beyond its own noise a gain has to lie
 _TREES = 100
 _BOOSTING = {
-    "objective": "l2",
+    "objective": "l1",
     "learning_rate": 0.05,
     "num_leaves": 15,
-    "min_data_in_leaf": 10,
+    "min_data_in_leaf": 5,
     "lambda_l2": 1.0,
-    "feature_fraction": 0.5,
+    "feature_fraction": 0.7,
     "deterministic": True,
     "force_row_wise": True,
     "num_threads": 1,

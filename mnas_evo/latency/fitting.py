@@ -26,6 +26,7 @@ from mnas_evo.space.notation import parse_network
 
 TESTS = 5  # folds of networks held back
 REPEATS = 3
+ENOUGH = 500  # networks that need no second shuffle for figures finer than their noise
 FEWEST_NETWORKS = 10
 FEWEST_WITH_OTHERS = 5  # where other tables say the rest
 CURVE = (10, 20, 50, 100, 200, 500)
@@ -63,7 +64,7 @@ def fit(
                 f"{folder} holds {len(sampled)} sampled networks, a fit needs at least {fewest}; "
                 f"measure more: mnas-evo profile TARGET --table {folder} --space SPACE"
             )
-        rows, kind, note = _own_rows(table, sampled)
+        rows, kind, note = own_rows(table, sampled)
         if sources:
             rows, kind, note = borrow(table, sampled, [load_predictor(source) for source in sources]), "borrowed", None
         entries = [entry for entry in table.networks if entry.role == "sampled" or _is_priced(entry, rows)]
@@ -89,7 +90,7 @@ def _is_priced(entry: MeasuredNetwork, rows: Rows | None) -> bool:
         return False
 
 
-def _own_rows(table: Table, sampled: Sequence[MeasuredNetwork]) -> tuple[Rows | None, _Kind, str | None]:
+def own_rows(table: Table, sampled: Sequence[MeasuredNetwork]) -> tuple[Rows | None, _Kind, str | None]:
     """The table's rows, if it has those of all sampled networks; else none, and why."""
     if not table.rows:
         return None, "none", "the table has no rows: layers are priced from measured networks alone"
@@ -115,7 +116,11 @@ def _write(
     seed: int,
     progress: Progress,
 ) -> LatencyPredictor:
-    rounds = [_held_back(design, ms, seed=seed + repeat, done=repeat, progress=progress) for repeat in range(REPEATS)]
+    repeats = REPEATS if len(ms) < ENOUGH else 1
+    rounds = [
+        _held_back(design, ms, seed=seed + repeat, progress=_part(progress, repeat, repeats))
+        for repeat in range(repeats)
+    ]
     curve = _curve(design, ms, seed=seed, progress=progress)
     model, reasons = fit_model(design, ms, seed=seed)
     method = chosen(reasons)
@@ -167,14 +172,18 @@ def _write(
     return LatencyPredictor(table, model, form)
 
 
+def _part(progress: Progress, repeat: int, repeats: int) -> Callable[[float], None]:
+    return lambda share: progress(0.8 * (repeat + share) / repeats, "pricing networks held back")
+
+
 _Round = list[tuple[NDArray[np.int64], Judged]]
 
 
-def _held_back(design: Design, ms: Matrix, *, seed: int, done: int, progress: Progress) -> _Round:
+def _held_back(design: Design, ms: Matrix, *, seed: int, progress: Callable[[float], None]) -> _Round:
     """Every method's prices of each fifth of the networks, fitted on the others."""
     found = []
     for number, (rest, test) in enumerate(design.folds(TESTS, seed=seed)):
-        progress(0.8 * (done + number / TESTS) / REPEATS, "pricing networks held back")
+        progress(number / TESTS)
         found.append((test, judge(design.take(rest), ms[rest], design.take(test), seed=seed)))
     return found
 

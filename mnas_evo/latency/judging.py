@@ -122,8 +122,11 @@ def _by_graph(train: Design, ms: Matrix, test: Design, *, kinds: tuple[str, ...]
 
 
 def _by_trees(train: Design, ms: Matrix, test: Design, *, seed: int) -> Matrix:
-    """Trees alone, on the same features, taken per multiply-add."""
-    macs = train.features.columns.index("macs")
-    coarse = train.features.coarse
-    fitted, priced = (tree_features(one.vectors[:, macs], one.vectors[:, coarse]) for one in (train, test))
+    """Trees alone, on the same features, taken per ms of rows or where there are none per multiply-add."""
+    by_rows = train.features.groups["rows"]
+    columns = by_rows if train.features.rows is not None else [train.features.columns.index("macs")]
+    fitted, priced = (
+        tree_features(one.vectors[:, columns].mean(axis=1), one.vectors[:, train.features.coarse])
+        for one in (train, test)
+    )
     return np.asarray(np.exp(boost(fitted, np.log(ms), seed=seed).predict(priced, num_threads=1)))

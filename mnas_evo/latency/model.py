@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnas_evo.files import Part
-from mnas_evo.latency.additive import Additive, Design, Variances, choose_variances, fit_additive, trusted
+from mnas_evo.latency.additive import Additive, Design, Variances, choose_variances, fit_additive, fit_without, trusted
 from mnas_evo.latency.contract import Prediction
 from mnas_evo.latency.correction import Correction, Earned, fit_correction
 from mnas_evo.latency.features import Features
@@ -128,7 +128,7 @@ def fit_model(design: Design, ms: Matrix, *, seed: int) -> tuple[Model, Reasons]
     trust = trusted(design, ms, variances=variances)
     additive = fit_additive(design, ms, variances=variances, trust=trust)
     parts = design.folds(FOLDS, seed=seed)
-    models = [fit_additive(design.take(rest), ms[rest], variances=variances, trust=trust[rest]) for rest, _ in parts]
+    models = fit_without(design, ms, variances=variances, trust=trust, folds=[fold for _, fold in parts])
     total = np.ones(len(ms))
     for model, (_, fold) in zip(models, parts, strict=True):
         total[fold] = design.take(fold).total_ms(model)

@@ -228,3 +228,24 @@ def test_refused_rows_count_as_no_time_and_break_nothing(count: int) -> None:
     kept = seen.affordable(LAYERS, needed={LAYERS[0]}, networks=1, pass_seconds=0.1)
     assert LAYERS[0] in kept
     assert len(seen.spread(10, layers=LAYERS)) == 10
+
+
+# What tells most
+
+
+def test_telling_networks_are_different_ones_that_the_layers_cover() -> None:
+    found = SEEN.telling(20, layers=PLAIN, beside=())
+    assert len({format_network(network) for network in found}) == 20
+    assert {layer for network in found for layer in lower(network).layers} <= set(PLAIN)
+
+
+def test_where_there_are_no_more_than_asked_for_all_are_taken() -> None:
+    few = [layer for layer in PLAIN if layer.spec.kernel != 5 and layer.spec.skip != "pool"]
+    all_of_them = SEEN.spread(10_000, layers=few)
+    assert 0 < len(all_of_them) < 500
+    assert SEEN.telling(500, layers=few, beside=()) == all_of_them
+
+
+def test_the_same_survey_chooses_the_same_networks() -> None:
+    beside = everything(TINY)[:3]
+    assert survey().telling(20, layers=LAYERS, beside=beside) == survey().telling(20, layers=LAYERS, beside=beside)

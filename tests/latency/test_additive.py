@@ -17,6 +17,7 @@ from mnas_evo.latency.additive import (
     choose_variances,
     design_of,
     fit_additive,
+    fit_without,
     trusted,
 )
 from mnas_evo.latency.features import features_of
@@ -211,6 +212,22 @@ def test_weights_are_those_of_the_least_squares_that_they_stand_for(seed: int, d
     model = fit_additive(design, ms, variances=tuple(drawn), trust=trust)
     # Without the floor: a model of next to no variance says 0.
     assert model.overhead_ms + design.layers_ms(model) == pytest.approx(ms * (columns @ weights), rel=1e-4, abs=1e-6)
+
+
+@given(st.integers(0, 10**6), st.lists(st.sampled_from(VARIANCES), min_size=5, max_size=5))
+def test_models_without_a_fold_are_fits_without_it_in_the_scales_of_all(seed: int, drawn: list[float]) -> None:
+    design, ms = few(seed % 50, n=12)
+    rng = np.random.default_rng(seed)
+    trust = rng.uniform(0.2, 1, size=12)
+    folds = np.split(rng.permutation(12), [1, 3, 7])
+    columns = primal(design, ms, variances=drawn)
+    models = fit_without(design, ms, variances=tuple(drawn), trust=trust, folds=folds)
+    for fold, model in zip(folds, models, strict=True):
+        others = np.setdiff1d(np.arange(12), fold)
+        weights, _ = ridge(columns[others], trust[others])
+        assert model.overhead_ms + design.layers_ms(model) == pytest.approx(
+            ms * (columns @ weights), rel=1e-4, abs=1e-6
+        )
 
 
 # The choice of variances

@@ -57,18 +57,21 @@ def test_it_is_not_tried_on_few_networks() -> None:
         assert (reason.share > 0) == (correction is not None) == tried == guessed.any()
 
 
-@pytest.mark.parametrize("strength", [0.0, 0.1, 0.3])
-def test_what_it_said_out_of_fold_comes_with_it(strength: float) -> None:
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize(("strength", "share"), [(0.0, 0.5), (0.3, 0.5), (0.3, 1.0)])
+def test_what_it_said_out_of_fold_comes_with_it(strength: float, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnas_evo.latency.correction.SHARES", (share,))
+    rng = np.random.default_rng(3)
     total, coarse = rng.uniform(1, 2, size=100), rng.random((100, 4))
     left = strength * (total > 1.5) + 0.02 * rng.standard_normal(100)
     correction, reason, guessed = fit_correction(total, coarse, left, seed=3)
+    assert reason.share == (share if strength else 0)
     if correction is None:
-        assert (strength, reason.share) == (0.0, 0.0)
+        assert not strength
         assert not guessed.any()
         return
+    assert correction.share == share
     for rest, fold in folds(100, seed=3):
-        never_saw = Correction(boost(tree_features(total[rest], coarse[rest]), left[rest], seed=3), reason.share)
+        never_saw = Correction(boost(tree_features(total[rest], coarse[rest]), left[rest], seed=3), share)
         assert guessed[fold] == pytest.approx(never_saw.log_ratio(total[fold], coarse[fold]), rel=1e-12)
     assert np.mean(np.abs(left - correction.log_ratio(total, coarse))) < np.mean(np.abs(left))
 

@@ -46,6 +46,10 @@ def test_multiply_adds_are_those_of_their_kinds_and_of_vectors(network: Network)
         vectors = on_one_pixel(layer)
         by_kind = sum(value for kind, value in found.items() if kind.endswith("_macs"))
         assert found["macs"] == layer.macs == by_kind + sum(op.macs for op in vectors)
+        for op in layer.ops:
+            if op.groups > 1:
+                kind = f"depthwise_k{op.kernel}_macs"
+                assert found[kind] == sum(one.macs for one in layer.ops if one.groups > 1 and one.kernel == op.kernel)
         # On one pixel a weight is used once: what is more are biases, and batch norm's two numbers a channel.
         biases = sum(op.out_shape[0] * (2 if op.norm else 1) for op in vectors)
         assert found.get("vector_weights", 0) == found["macs"] - by_kind + biases
@@ -80,6 +84,14 @@ def test_the_statistics_of_one_layer_are_those_counted_by_hand() -> None:
         "se_layers": 1,
         "pool_layers": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("channels", "kind"), [(1, "conv_k3_macs"), (2, "depthwise_k3_macs"), (9, "depthwise_k3_macs")]
+)
+def test_a_convolution_is_depthwise_from_two_channels(channels: int, kind: str) -> None:
+    found = statistics(layer_of(f"mbconv_e1_k3_i{channels}_o4_s1_8x8_relu"))
+    assert {name: macs for name, macs in found.items() if "_k3_" in name} == {kind: 9 * channels * 64}
 
 
 @pytest.mark.parametrize(
@@ -172,7 +184,7 @@ def by_name(features: Features, layer: Layer) -> dict[str, float]:
 
 def test_a_layer_at_an_unseen_size_gets_only_statistics_of_the_whole_network() -> None:
     features = features_of(ALL_OF_TINY, None)
-    seen, unseen = layer_of("conv_k3_i8_o8_s1_8x8_relu"), layer_of("conv_k3_i8_o8_s1_64x64_relu")
+    seen, unseen = layer_of("conv_k3_i8_o32_s2_8x8_relu"), layer_of("conv_k3_i8_o32_s2_64x64_relu")
     assert "8x8" in features.sizes
     assert "64x64" not in features.sizes
     for layer, there in ((seen, True), (unseen, False)):

@@ -170,4 +170,5 @@ def test_nine_measurements_in_ten_lie_in_their_intervals(factor: object, rows: b
     ids=["sums", "cache", "heavy", "disturbed"],
 )
 def test_so_they_do_on_every_kind_of_device(device: SyntheticDevice, fitted: int, rows: bool) -> None:
-    assert covered_percent(device, rows=rows, splits=50, fitted=fitted) == pytest.approx(90, abs=4)
+    # Of 30 networks, models that saw 28 of them are so much worse that intervals cover 95 %.
+    assert 86 < covered_percent(device, rows=rows, splits=50, fitted=fitted) < (96 if fitted < 50 else 94)

@@ -26,6 +26,7 @@ from strategies import TINY, TINY_TOML
 
 from mnas_evo.errors import DamagedFile, OtherFormat, RequestError, UnmeasuredOp
 from mnas_evo.latency.contract import Prediction
+from mnas_evo.latency.correction import boost
 from mnas_evo.latency.features import VERSION
 from mnas_evo.latency.fitting import fit
 from mnas_evo.latency.judging import METHODS
@@ -456,6 +457,13 @@ def test_a_correction_that_lacks_a_line_is_named_with_the_mend(own_bent: Path) -
     path = own_bent / "correction.txt"
     path.write_text(path.read_text().replace("max_feature_idx=", "feature_idx=", 1))
     with pytest.raises(DamagedFile, match=r"correction\.txt is no LightGBM model.*run: mnas-evo fit"):
+        load_predictor(own_bent)
+
+
+def test_a_correction_of_other_features_is_named_with_the_mend(own_bent: Path) -> None:
+    other = boost(np.random.default_rng(0).random((60, 3)), np.arange(60.0), seed=0)
+    (own_bent / "correction.txt").write_text(other.model_to_string())
+    with pytest.raises(DamagedFile, match=r"correction\.txt is a model of other features; run: mnas-evo fit"):
         load_predictor(own_bent)
 
 
