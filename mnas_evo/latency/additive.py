@@ -27,7 +27,7 @@ Variances = tuple[float, ...]
 # In units of the noise; 0 leaves a group out.
 VARIANCES = (0.0, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)
 # What is expected of a group before its networks are looked at; a factor of ten beside it costs so many nats in all.
-_EXPECTED = {"rows": 1e4, "parts": 0.1, "graph": 1.0, "sizes": 1e-3, "layers": 1e-3}
+_EXPECTED = {"fixed": 100.0, "rows": 1e4, "parts": 0.1, "graph": 1.0, "sizes": 1e-3, "layers": 1e-3}
 _NATS_PER_DECADE = 2.0
 _LEAST = 1e-4  # what leaving a group out counts as
 _ROUNDS = 3
@@ -90,10 +90,9 @@ class Design:
 
     @cached_property
     def blocks(self) -> dict[str, Matrix]:
-        """Columns of each group that varies, a fixed cost among the graph's, the layers last."""
-        fixed = np.ones((len(self), 1))
-        groups = {name: self.vectors[:, columns] for name, columns in self.features.groups.items()}
-        groups["graph"] = np.hstack([fixed, groups["graph"]])
+        """Columns of each group that has any, a fixed cost first, the layers last."""
+        groups = {"fixed": np.ones((len(self), 1))}
+        groups |= {name: self.vectors[:, columns] for name, columns in self.features.groups.items()}
         groups["layers"] = self.counts
         return {name: block for name, block in groups.items() if block.shape[1]}
 
@@ -135,7 +134,7 @@ def fit_without(
 
 def _model(design: Design, ms: Matrix, weights: dict[str, Matrix]) -> Additive:
     own = weights.pop("layers", np.zeros(0))
-    overhead, weights["graph"] = weights["graph"][0], weights["graph"][1:]
+    (overhead,) = weights.pop("fixed")
     columns = np.zeros(len(design.features.columns))
     for name, found in weights.items():
         columns[design.features.groups[name]] = found

@@ -8,7 +8,7 @@ from mnas_evo.errors import NotationError, RequestError, UnmeasuredOp
 from mnas_evo.latency.predictor import LatencyPredictor
 from mnas_evo.latency.rows import BorrowedRows
 from mnas_evo.latency.table import MeasuredNetwork, Table, parse_row_key
-from mnas_evo.space.graph import Layer, parse_key
+from mnas_evo.space.graph import Graph, Layer, parse_key
 from mnas_evo.space.lowering import lower, lower_layer
 from mnas_evo.space.notation import parse_network
 
@@ -21,7 +21,7 @@ def borrow(table: Table, networks: Sequence[MeasuredNetwork], sources: Sequence[
     The level is that of the rows that both have, or where those are too few, of these networks: the median ratio.
 
     Raises:
-        RequestError: tables of one name, or one that knows too little of these networks.
+        RequestError: tables of one name, or one that cannot price these networks.
     """
     names = [source.table.name for source in sources]
     if len(set(names)) < len(names):
@@ -30,37 +30,45 @@ def borrow(table: Table, networks: Sequence[MeasuredNetwork], sources: Sequence[
 
 
 def _rescaled(table: Table, networks: Sequence[MeasuredNetwork], source: LatencyPredictor) -> dict[str, float]:
-    layers = {table.row_key(layer): layer for layer in _layers(source)}
-    ours = [(table.rows[key].ms, layers[key]) for key in table.rows if key in layers]
-    alone = [
-        (ms, source.table.rows[key].ms)
-        for ms, layer in ours
-        if (key := source.table.row_key(layer)) in source.table.rows
+    graphs = [lower(parse_network(entry.network)) for entry in networks]
+    layers = _layers(source, graphs)
+    both = [
+        (table.rows[own].ms, source.table.rows[other].ms)
+        for layer in layers
+        if (own := table.row_key(layer)) in table.rows and (other := source.table.row_key(layer)) in source.table.rows
     ]
-    if len(alone) >= _FEWEST_IN_COMMON:
+    if len(both) >= _FEWEST_IN_COMMON:
         # Rows that were run alone go with rows that were run alone.
-        level = float(np.median([ms / other for ms, other in alone]))
-        rows = source.table.rows
-        return {
-            key: level * rows[theirs].ms
-            for key, layer in layers.items()
-            if (theirs := source.table.row_key(layer)) in rows
-        }
+        level = float(np.median([own / other for own, other in both]))
+        return {table.row_key(layer): _written(level * source.table.row_ms(layer)) for layer in layers}
     try:
-        said = source.predict_graphs([lower(parse_network(entry.network)) for entry in networks]).value
+        said = source.predict_graphs(graphs).value
     except UnmeasuredOp as error:
         raise RequestError(f"table {source.table.name} cannot price the networks measured here: {error}") from error
     level = float(np.median([entry.time.ms for entry in networks] / said))
-    priced = {key: float(source.model.of_layer(layer)[0]) for key, layer in layers.items()}
-    return {key: level * ms for key, ms in priced.items() if ms > 0}
+    return {table.row_key(layer): _written(level * _price_ms(source, layer)) for layer in layers}
 
 
-def _layers(source: LatencyPredictor) -> list[Layer]:
-    """The layers that a table has rows of, or where it has none, those of its networks."""
+def _price_ms(source: LatencyPredictor, layer: Layer) -> float:
+    """What a layer adds by a predictor; a network's fixed cost goes to its classifier, of which each has one."""
+    fixed = source.model.additive.overhead_ms if layer.spec.op == "classifier" else 0.0
+    return float(source.model.of_layer(layer)[0]) + fixed
+
+
+def _layers(source: LatencyPredictor, graphs: Sequence[Graph]) -> list[Layer]:
+    """The layers that a table has rows of; where it has none, those of its networks and of these graphs."""
+    if source.model.features.rows is None:
+        known = [lower_layer(parse_key(key)) for key in source.model.layers]
+        return list(dict.fromkeys([*known, *(layer for graph in graphs for layer in graph.layers)]))
     found = []
     for key in source.table.rows:
         try:
             found.append(lower_layer(parse_row_key(key)[0]))
         except NotationError:
             continue
-    return found or [lower_layer(parse_key(key)) for key in source.model.layers]
+    return found
+
+
+def _written(ms: float) -> float:
+    """A time as it is written to the file and used."""
+    return float(f"{ms:.6g}")

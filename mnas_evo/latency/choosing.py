@@ -12,7 +12,7 @@ from mnas_evo.latency.additive import Design, Prior
 Indices = NDArray[np.int64]
 
 # What fits of 100 networks usually choose.
-_VARIANCES = {"rows": 1e4, "parts": 1.0, "graph": 100.0, "sizes": 0.1, "layers": 0.01}
+_VARIANCES = {"fixed": 100.0, "rows": 1e4, "parts": 1.0, "graph": 100.0, "sizes": 0.1, "layers": 0.01}
 
 
 def most_telling(candidates: Design, rough_ms: NDArray[np.float64], n: int) -> Indices:

@@ -117,8 +117,8 @@ def _by_graph(train: Design, ms: Matrix, test: Design, *, kinds: tuple[str, ...]
     few = Features(None, (), kinds, ())
     columns = [train.features.columns.index(kind) for kind in kinds]
     fitted, priced = (Design(few, one.vectors[:, columns], one.counts[:, :0], (), one.anchors) for one in (train, test))
-    trust = trusted(fitted, ms, variances=(_FREE,))
-    return priced.total_ms(fit_additive(fitted, ms, variances=(_FREE,), trust=trust))
+    trust = trusted(fitted, ms, variances=(_FREE, _FREE))
+    return priced.total_ms(fit_additive(fitted, ms, variances=(_FREE, _FREE), trust=trust))
 
 
 def _by_trees(train: Design, ms: Matrix, test: Design, *, seed: int) -> Matrix:

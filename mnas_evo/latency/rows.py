@@ -1,8 +1,10 @@
 """Where the sums of rows come from: a table's own rows, or those of other devices, rescaled, until own ones are there.
 
-borrowed.csv of a table: key, source, ms. A layer's own row takes the place of what every source says of it.
+borrowed.csv of a table: key, source, ms; a price that a fit made may be below 0. A layer's own row takes the place of
+what every source says of it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Protocol
 
 from mnas_evo.errors import DamagedFile, UnmeasuredOp
 from mnas_evo.files import read_csv, write_csv
-from mnas_evo.latency.table import Table, parse_measured
+from mnas_evo.latency.table import Table
 from mnas_evo.space.graph import Layer
 
 _HEADER = ("key", "source", "ms")
@@ -102,5 +104,11 @@ def read_borrowed(path: Path, table: Table, *, sources: Sequence[str]) -> Borrow
             raise DamagedFile(f"{where}: {row['source']!r} is none of the sources {', '.join(sources)}")
         if row["key"] in found[row["source"]]:
             raise DamagedFile(f"{where}: {row['key']} stands there twice")
-        found[row["source"]][row["key"]] = parse_measured(row["ms"], "0", "1", where=where).ms
+        try:
+            ms = float(row["ms"])
+        except ValueError as error:
+            raise DamagedFile(f"{where}: {error}") from error
+        if not math.isfinite(ms):
+            raise DamagedFile(f"{where}: ms is {row['ms']}, which is no price")
+        found[row["source"]][row["key"]] = ms
     return BorrowedRows(table, found)

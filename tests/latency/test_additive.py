@@ -146,7 +146,7 @@ def test_a_few_disturbed_measurements_hardly_move_it(rows: bool) -> None:
     trustful = fit_additive(design, spoilt, variances=choose(design, spoilt), trust=np.ones(100))
     fooled, _ = unseen_ms(design, trustful, table)
     assert np.mean(np.abs(moved / clean - 1)) < 0.01
-    assert np.mean(np.abs(moved / truth - 1)) < np.mean(np.abs(fooled / truth - 1)) / 2
+    assert np.mean(np.abs(moved / truth - 1)) < np.mean(np.abs(fooled / truth - 1)) * 2 / 3
 
 
 def choose(design: Design, ms: np.ndarray) -> tuple[float, ...]:
@@ -189,10 +189,10 @@ def ridge(columns: np.ndarray, trust: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.linalg.solve(normal, columns.T @ trust), np.linalg.inv(normal)
 
 
-@given(st.integers(0, 10**6), st.lists(st.sampled_from(VARIANCES), min_size=5, max_size=5))
+@given(st.integers(0, 10**6), st.lists(st.sampled_from(VARIANCES), min_size=6, max_size=6))
 def test_residuals_of_networks_left_out_are_those_of_a_fit_without_them(seed: int, drawn: list[float]) -> None:
     design, ms = few(seed % 50, n=12)
-    assert len(design.blocks) == 5
+    assert len(design.blocks) == 6
     trust = np.random.default_rng(seed).uniform(0.2, 1, size=12)
     found = Prior(design.blocks, ms).solve(tuple(drawn), trust)
     columns = primal(design, ms, variances=drawn)
@@ -203,7 +203,7 @@ def test_residuals_of_networks_left_out_are_those_of_a_fit_without_them(seed: in
         assert found.variances[i] == pytest.approx(1 / trust[i] + columns[i] @ covariance @ columns[i], rel=1e-4)
 
 
-@given(st.integers(0, 10**6), st.lists(st.sampled_from(VARIANCES), min_size=5, max_size=5))
+@given(st.integers(0, 10**6), st.lists(st.sampled_from(VARIANCES), min_size=6, max_size=6))
 def test_weights_are_those_of_the_least_squares_that_they_stand_for(seed: int, drawn: list[float]) -> None:
     design, ms = few(seed % 50, n=12)
     trust = np.random.default_rng(seed).uniform(0.2, 1, size=12)
@@ -214,7 +214,7 @@ def test_weights_are_those_of_the_least_squares_that_they_stand_for(seed: int, d
     assert model.overhead_ms + design.layers_ms(model) == pytest.approx(ms * (columns @ weights), rel=1e-4, abs=1e-6)
 
 
-@given(st.integers(0, 10**6), st.lists(st.sampled_from(VARIANCES), min_size=5, max_size=5))
+@given(st.integers(0, 10**6), st.lists(st.sampled_from(VARIANCES), min_size=6, max_size=6))
 def test_models_without_a_fold_are_fits_without_it_in_the_scales_of_all(seed: int, drawn: list[float]) -> None:
     design, ms = few(seed % 50, n=12)
     rng = np.random.default_rng(seed)
@@ -234,7 +234,7 @@ def test_models_without_a_fold_are_fits_without_it_in_the_scales_of_all(seed: in
 
 
 def test_variances_are_chosen_from_the_grid_and_a_block_each() -> None:
-    for rows, blocks in ((True, 5), (False, 3)):
+    for rows, blocks in ((True, 6), (False, 4)):
         design, ms = few(0, n=30, rows=rows)
         found = choose(design, ms)
         assert len(found) == len(design.blocks) == blocks

@@ -1,25 +1,23 @@
 """Choosing what to measure: all different, the most telling first, and better than a random draw of as many."""
 
 import numpy as np
-from known_truth import known_table, network_ms
-from strategies import TINY
+from known_truth import SMALL, SyntheticDevice
 
 from mnas_evo.latency.additive import Design, Prior, choose_variances, design_of, fit_additive, trusted
 from mnas_evo.latency.choosing import _VARIANCES, most_telling
 from mnas_evo.latency.features import features_of
-from mnas_evo.latency.rows import OwnRows
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.space import distinct_rows
 
+DEVICE = SyntheticDevice("overhead", overhead_ms=0.5)
+
 
 def candidates(*, anchors: int = 0) -> tuple[Design, np.ndarray]:
-    """Different networks of the tiny space, the last of them anchors, and their true times."""
-    genes = TINY.sample(1000, rng=np.random.default_rng(3))
-    networks = TINY.networks(genes[list(distinct_rows(genes))][:200])
-    graphs = [lower(network) for network in networks]
-    features = features_of(graphs, OwnRows(known_table(TINY, networks=1)))
+    """Different networks of a small space, with no rows, the last of them anchors, and their true times."""
+    genes = SMALL.sample(1000, rng=np.random.default_rng(3))
+    graphs = [lower(network) for network in SMALL.networks(genes[list(distinct_rows(genes))][:200])]
     held = [False] * (200 - anchors) + [True] * anchors
-    return design_of(graphs, features, anchors=held), np.array([network_ms(network) for network in networks])
+    return design_of(graphs, features_of(graphs, None), anchors=held), DEVICE.networks_ms(graphs)
 
 
 def unsure(design: Design, ms: np.ndarray, chosen: np.ndarray) -> float:
@@ -71,7 +69,7 @@ def test_each_step_lowers_the_variance_most_as_brute_force_says() -> None:
 
 def test_chosen_networks_tell_more_than_random_ones() -> None:
     design, ms = candidates()
-    chosen = unsure(design, ms, most_telling(design, ms, 15))
+    chosen = unsure(design, ms, most_telling(design, ms, 30))
     rng = np.random.default_rng(0)
-    drawn = [unsure(design, ms, rng.permutation(200)[:15]) for _ in range(15)]
+    drawn = [unsure(design, ms, rng.permutation(200)[:30]) for _ in range(15)]
     assert chosen < np.mean(drawn)
