@@ -51,6 +51,7 @@ format: .venv/.dev
 bench: .venv/.core
 	$(BIN)/python benchmarks/genes.py
 	$(BIN)/python benchmarks/pricing.py
+	$(BIN)/python benchmarks/fitting.py
 	$(BIN)/python benchmarks/onnx_writing.py
 
 dist: .venv/.test

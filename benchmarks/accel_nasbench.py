@@ -1,7 +1,7 @@
 """How well the predictor prices networks of Accel-NASBench, which nobody here measured, fitted on few of them.
 
     python benchmarks/accel_nasbench.py --data PATH --out DIR            converts: DIR/zcu102.csv and DIR/a100.csv
-    python benchmarks/accel_nasbench.py --data PATH --out DIR --score    also `mnas-evo score` on both, at every size
+    python benchmarks/accel_nasbench.py --data PATH --out DIR --score    also scores both, at every size
     python benchmarks/accel_nasbench.py --data PATH --out DIR --coverage 50    also that many splits of each
 
 PATH is a folder with accel-nasbench-half.csv: latency of ZCU102, ms, and throughput of A100, images/s, whose inverse
@@ -43,7 +43,7 @@ def main() -> None:
         for size in SIZES if asked.score else ():
             found = [score(networks, space=space, train=size, seed=seed) for seed in range(SEEDS)]
             print(f"{size:5} networks: {in_words(found)}")
-        for size in SIZES[:3] if asked.coverage else ():
+        for size in SIZES if asked.coverage else ():
             covered = [score(networks, space=space, train=size, seed=seed) for seed in range(asked.coverage)]
             percent = [one.coverage_percent for one in covered]
             print(f"{size:5} networks: 90 % intervals cover {np.mean(percent):.1f} % (mean of {len(percent)} splits)")

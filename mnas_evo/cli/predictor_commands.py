@@ -28,7 +28,7 @@ def fit(
             "repeated; 5 measured networks are enough then.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the folds.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of the folds and the trees.", min=0)] = 0,
     json: JsonOption = False,
 ) -> None:
     """Fit the latency predictor on a table's measured networks and say how good it is, out of fold.
@@ -41,6 +41,7 @@ def fit(
     """
     from mnas_evo.latency.fitting import fit as fit_table
     from mnas_evo.latency.form import held_out
+    from mnas_evo.latency.intervals import FEWEST_FOR_INTERVALS
     from mnas_evo.latency.table import find_table
 
     with stage("fitting") as report:
@@ -74,11 +75,11 @@ def fit(
         print(f"layers without a row of their own ({own} have one) are priced by {', '.join(form.sources)}, rescaled")
     noise = "not known" if form.noise_percent is None else f"{form.noise_percent:.2f} %"
     print(f"noise of the measured times: {noise}; no predictor can be judged finer than that")
-    print(
-        f"LightGBM correction {'taken' if form.correction.share else 'not taken'}: out of fold it takes "
-        f"{form.correction.gain_percent:+.2f} points off the error, give or take {form.correction.noise_percent:.2f}"
-    )
-    print(f"90 % intervals cover {form.coverage_percent:.0f} % of networks that the fit has not seen")
+    print(form.correction_words)
+    if form.networks < FEWEST_FOR_INTERVALS:
+        print(f"what 90 % intervals cover is not known from fewer than {FEWEST_FOR_INTERVALS} networks")
+    else:
+        print(f"90 % intervals cover {form.coverage_percent:.0f} % of networks that the fit has not seen")
     print("error by number of networks: " + ", ".join(f"{p.networks}: {p.quality.mape:.2f} %" for p in form.curve))
     print("worst: " + "; ".join(f"{one['percent']:+.1f} % {one['network']}" for one in worst[:_WORST_SHOWN]))
 
@@ -132,6 +133,8 @@ def predict(
     What a string leaves unsaid (input, classes) is taken from the table's networks, else 224x224x3 and 1000. What lies
     outside the measured range or space is said. A table of rows alone gives their bare sum, without an interval.
     """
+    import numpy as np
+
     from mnas_evo.cli.architectures import read_arch
     from mnas_evo.errors import RequestError
     from mnas_evo.latency.predictor import load_predictor
@@ -154,8 +157,8 @@ def predict(
         row: dict[str, Any] = {
             "network": format_network(network),
             "ms": float(ms),
-            "low_ms": float(low),
-            "high_ms": float(high),
+            "low_ms": float(low) if np.isfinite(high) else None,
+            "high_ms": float(high) if np.isfinite(high) else None,
             "notes": predictor.notes(network, float(ms)),
         }
         if by_block:
@@ -167,7 +170,7 @@ def predict(
     print_table(
         f"on {predictor.table.name} ({predictor.table.device.soc})",
         ("ms", "from ms", "to ms", "network"),
-        [(f"{r['ms']:.4g}", f"{r['low_ms']:.4g}", f"{r['high_ms']:.4g}", r["network"]) for r in rows],
+        [(f"{r['ms']:.4g}", *(_end(r[end]) for end in ("low_ms", "high_ms")), r["network"]) for r in rows],
     )
     for (text, _), row in zip(asked, rows, strict=True):
         name = f"{text}, {row['ms']:.4g} ms"
@@ -176,6 +179,11 @@ def predict(
         if by_block:
             shares = ", ".join(f"{block} {ms:.4g}" for block, ms in row["blocks_ms"].items())
             print(f"{name}, by block: {shares}")
+
+
+def _end(ms: float | None) -> str:
+    """An end of an interval; - where there is none."""
+    return "-" if ms is None else f"{ms:.4g}"
 
 
 def _methods(methods: "Mapping[Method, Graded]", chosen: "Method") -> dict[str, Any]:

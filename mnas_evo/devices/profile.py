@@ -169,7 +169,7 @@ def _scout(
     facts: DeviceFacts,
     progress: Progress,
 ) -> Outcome:
-    """One quick pass over the rows, which says how fast networks will be, so that a sample can be spread over that."""
+    """One quick pass over the rows, which says how fast networks will be, so that a sample can be chosen."""
     raw = folder / "raw" / f"{identity}-scout"
     items = [_row_item(layer, facts) for layer in layers]
     campaign = Campaign(raw, device, items, reference=_reference(request.task), batch=request.batch, seed=request.seed)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from mnas_evo.devices.campaign import FEWEST_PASSES, REFERENCE_EVERY, VISIT_NS
 from mnas_evo.latency.additive import design_of
@@ -22,6 +23,7 @@ from mnas_evo.space.space import Genes, SearchSpace, distinct_rows
 
 _CANDIDATES = 20_000
 _FEWEST_TO_CHOOSE_FROM = 1000
+_MOST_TO_CHOOSE_FROM = 2000  # what choosing costs grows with the square
 _AROUND_THE_CALL = 1.05  # the wire and the host, over the time inside the runtime's call
 
 
@@ -97,14 +99,17 @@ class Survey:
 
         They are chosen from many that are spread evenly over the sum of their rows; fewer where so many are none.
         """
-        networks = self.spread(max(_FEWEST_TO_CHOOSE_FROM, 2 * n), layers=layers)
+        networks = self.spread(min(max(n, _MOST_TO_CHOOSE_FROM), max(_FEWEST_TO_CHOOSE_FROM, 2 * n)), layers=layers)
         if len(networks) <= n:
             return networks
-        graphs = [lower(network) for network in (*networks, *beside)]
-        anchors = [False] * len(networks) + [True] * len(beside)
+        seen = [network for network in beside if any(map(self.row_ms, lower(network).layers))]
+        graphs = [lower(network) for network in (*networks, *seen)]
+        anchors = [False] * len(networks) + [True] * len(seen)
         design = design_of(graphs, features_of(graphs, _Sighted(self)), anchors=anchors)
         rough_ms = design.vectors[:, 0]  # the sum of rows
-        return [networks[i] for i in sorted(most_telling(design, rough_ms, n))]
+        # A campaign is known by its networks, and more threads round differently.
+        with threadpool_limits(1):
+            return [networks[i] for i in sorted(most_telling(design, rough_ms, n))]
 
     @property
     def known_architectures(self) -> int:

@@ -1,1 +1,1 @@
-"""What was measured and what is predicted from it: runs, tables, sums, calibration, correction."""
+"""What was measured and what is predicted from it: runs, tables, the predictor and its parts."""

@@ -14,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import FiniteFloat
 from scipy.linalg import lapack
 from sklearn.model_selection import KFold
 
@@ -44,10 +45,10 @@ class Additive(Part):
     `own` are the numbers of the layers that a design lists; any other layer has none.
     """
 
-    overhead_ms: float
-    weights: tuple[float, ...]
-    own: tuple[float, ...]
-    least_ms: float
+    overhead_ms: FiniteFloat
+    weights: tuple[FiniteFloat, ...]
+    own: tuple[FiniteFloat, ...]
+    least_ms: FiniteFloat
 
     def total_ms(self, layers_ms: Matrix) -> Matrix:
         """Times of networks from the sums of what their layers add, (n,)."""
@@ -58,7 +59,7 @@ class Additive(Part):
 class Design:
     """Networks as the model sees them: their features (n, k), and how often each layer stands in them (n, layers).
 
-    Anchors, (n,) bool, are fitted on and never held back: networks that lie elsewhere than those to be judged on.
+    Anchors, (n,) bool, are fitted on and in no fold: networks that lie elsewhere than those to be judged on.
     """
 
     features: Features

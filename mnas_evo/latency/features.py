@@ -23,9 +23,9 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Features:
-    """Additive features of networks: see the module. All are sums over layers, but for a network's fixed cost.
+    """Additive features of networks: see the module. All are sums over layers.
 
-    `kinds` are the statistics of the graph that vary in the networks fitted on, `sizes` the heights and widths in them.
+    `kinds` are the statistics of the graph that occur in the networks fitted on, `sizes` the heights and widths there.
     `rows` is None where no sum of rows is known.
     """
 

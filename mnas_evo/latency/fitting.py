@@ -1,6 +1,7 @@
 """Fits a table's latency predictor on its measured networks, and says out of fold how good it is."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,7 @@ from mnas_evo.latency.judging import METHODS, Judged, Method, chosen, judge, mea
 from mnas_evo.latency.model import fit_model
 from mnas_evo.latency.predictor import LatencyPredictor, load_predictor
 from mnas_evo.latency.rows import BorrowedRows, OwnRows, Rows, write_borrowed
-from mnas_evo.latency.scoring import coverage_percent, graded, quality
+from mnas_evo.latency.scoring import Graded, coverage_percent, graded, quality
 from mnas_evo.latency.table import MeasuredNetwork, Table, measurements_fingerprint, read_table, refuse_stock
 from mnas_evo.space.graph import Graph
 from mnas_evo.space.lowering import lower
@@ -68,11 +69,44 @@ def fit(
         if sources:
             rows, kind, note = borrow(table, sampled, [load_predictor(source) for source in sources]), "borrowed", None
         entries = [entry for entry in table.networks if entry.role == "sampled" or _is_priced(entry, rows)]
+        if left_out := len(table.networks) - len(entries):
+            note = "; ".join(filter(None, [note, f"{left_out} networks that were not sampled lack rows: left out"]))
         graphs = [_graph(entry) for entry in entries]
         anchors = [entry.role != "sampled" for entry in entries]
         design = design_of(graphs, features_of(graphs, rows), anchors=anchors)
         ms = np.array([entry.time.ms for entry in entries])
-        return _write(folder, table, design, ms, kind=kind, note=note, seed=seed, progress=progress)
+        judged = _judgement(design, ms, seed=seed, progress=progress)
+        model, reasons = fit_model(design, ms, seed=seed)
+        features = design.features
+        form = PredictorForm(
+            feature_version=VERSION,
+            seed=seed,
+            versions=versions(),
+            measurements=measurements_fingerprint(folder),
+            networks=len(sampled),
+            rows=kind,
+            sources=rows.sources if rows else (),
+            rows_note=note,
+            families=features.families,
+            kinds=features.kinds,
+            sizes=features.sizes,
+            layers=design.layers,
+            variances=reasons.variances,
+            additive=model.additive,
+            folds=model.folds,
+            reach=model.reach,
+            correction=reasons.correction,
+            methods=judged.methods,
+            chosen=chosen(reasons),
+            curve=judged.curve,
+            noise_percent=table.noise_percent,
+            coverage_percent=judged.coverage_percent,
+            predicted_ms=tuple(judged.predicted_ms.tolist()),
+            measured_ms=tuple(entry.time.ms for entry in sampled),
+        )
+        predictor = LatencyPredictor(table, model, form)
+        _write(folder, predictor, form)
+        return predictor
 
 
 _Kind = Literal["own", "borrowed", "none"]
@@ -101,75 +135,52 @@ def own_rows(table: Table, sampled: Sequence[MeasuredNetwork]) -> tuple[Rows | N
         None,
         "none",
         f"{len(lacking)} of {len(sampled)} networks have layers without a row, {lacking[0][0]} first: rows are left "
-        f"out, and layers priced from measured networks alone. To use rows: mnas-evo profile TARGET --missing",
+        f"out, and layers priced from measured networks alone. To use rows: mnas-evo profile TARGET --missing "
+        f"--table {table.folder}, with the --space or --arch that holds them",
     )
 
 
-def _write(
-    folder: Path,
-    table: Table,
-    design: Design,
-    ms: Matrix,
-    *,
-    kind: _Kind,
-    note: str | None,
-    seed: int,
-    progress: Progress,
-) -> LatencyPredictor:
+@dataclass(frozen=True)
+class _Judgement:
+    """What networks held back tell: figures by method, the curve, coverage, and what was said of each."""
+
+    methods: dict[Method, Graded]
+    curve: tuple[CurvePoint, ...]
+    coverage_percent: float
+    predicted_ms: Matrix
+
+
+def _judgement(design: Design, ms: Matrix, *, seed: int, progress: Progress) -> _Judgement:
     repeats = REPEATS if len(ms) < ENOUGH else 1
     rounds = [
         _held_back(design, ms, seed=seed + repeat, progress=_part(progress, repeat, repeats))
         for repeat in range(repeats)
     ]
-    curve = _curve(design, ms, seed=seed, progress=progress)
-    model, reasons = fit_model(design, ms, seed=seed)
-    method = chosen(reasons)
-    judged_ms = ms[~design.anchors]
-    out_of_fold = [{name: _joined(found, name, len(ms))[~design.anchors] for name in METHODS} for found in rounds]
+    held = ~design.anchors
+    said = [{name: _joined(found, name, len(ms))[held] for name in METHODS} for found in rounds]
+    last = CurvePoint(
+        networks=int(held.sum()) - max(len(test) for test, _ in rounds[0]),
+        quality=mean_quality([quality(found["combined"], ms[held]) for found in said]),
+    )
     covered = [
         coverage_percent(judged.said.low, judged.said.high, ms[test]) for found in rounds for test, judged in found
     ]
-    features = design.features
-    form = PredictorForm(
-        feature_version=VERSION,
-        seed=seed,
-        versions=versions(),
-        measurements=measurements_fingerprint(folder),
-        networks=len(judged_ms),
-        rows=kind,
-        sources=features.rows.sources if features.rows else (),
-        rows_note=note,
-        families=features.families,
-        kinds=features.kinds,
-        sizes=features.sizes,
-        layers=design.layers,
-        variances=reasons.variances,
-        additive=model.additive,
-        folds=model.folds,
-        reach=model.reach,
-        correction=reasons.correction,
-        methods={name: mean_graded([graded(found[name], judged_ms) for found in out_of_fold]) for name in METHODS},
-        chosen=method,
-        curve=(
-            *curve,
-            CurvePoint(
-                networks=len(judged_ms) - -(-len(judged_ms) // TESTS),
-                quality=mean_quality([quality(found["combined"], judged_ms) for found in out_of_fold]),
-            ),
-        ),
-        noise_percent=table.noise_percent,
-        coverage_percent=float(np.mean(covered)),
-        predicted_ms=tuple(out_of_fold[0]["combined"].tolist()),
-        measured_ms=tuple(judged_ms.tolist()),
+    return _Judgement(
+        {name: mean_graded([graded(found[name], ms[held]) for found in said]) for name in METHODS},
+        (*_curve(design, ms, seed=seed, progress=progress), last),
+        float(np.mean(covered)),
+        said[0]["combined"],
     )
-    correction = model.correction.booster.model_to_string() if model.correction else ""
-    write_text(folder / "correction.txt", correction)
-    if isinstance(features.rows, BorrowedRows):
-        write_borrowed(folder / "borrowed.csv", features.rows)
+
+
+def _write(folder: Path, predictor: LatencyPredictor, form: PredictorForm) -> None:
+    model = predictor.model
+    write_text(folder / "correction.txt", model.correction.booster.model_to_string() if model.correction else "")
+    if isinstance(rows := model.features.rows, BorrowedRows):
+        write_borrowed(folder / "borrowed.csv", rows)
     else:
         (folder / "borrowed.csv").unlink(missing_ok=True)
     write_form(folder / PREDICTOR, form)
-    return LatencyPredictor(table, model, form)
 
 
 def _part(progress: Progress, repeat: int, repeats: int) -> Callable[[float], None]:

@@ -1,5 +1,6 @@
 """predictor.json: a fitted predictor as it is stored, and what it says of itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ from pydantic import model_validator
 from mnas_evo.errors import RequestError
 from mnas_evo.files import FORMAT, Form, Part, parse_json, read_form, read_text
 from mnas_evo.latency.additive import Additive
-from mnas_evo.latency.correction import Earned
+from mnas_evo.latency.correction import FEWEST_NETWORKS, Earned
 from mnas_evo.latency.features import VERSION
 from mnas_evo.latency.intervals import Reach
 from mnas_evo.latency.judging import METHODS, Method
@@ -55,6 +56,22 @@ class PredictorForm(Form):
     predicted_ms: tuple[float, ...]
     measured_ms: tuple[float, ...]
 
+    @property
+    def correction_words(self) -> str:
+        """Whether there is a correction, and what showed it: a sentence."""
+        if self.networks < FEWEST_NETWORKS:
+            return f"A LightGBM correction is not tried on fewer than {FEWEST_NETWORKS} networks."
+        found = self.correction
+        effect = (
+            f"take {found.gain_percent:.2f} points off"
+            if found.gain_percent >= 0
+            else (f"add {-found.gain_percent:.2f} points to")
+        )
+        noise = f"(standard error {found.noise_percent:.2f})"
+        if found.share == 0:
+            return f"The LightGBM correction is not used: it would {effect} the error {noise}."
+        return f"{100 * found.share:.0f} % of the LightGBM correction is used, to {effect} the error {noise}."
+
     @model_validator(mode="after")
     def _whole(self) -> "PredictorForm":
         if set(self.methods) != set(METHODS):
@@ -64,6 +81,11 @@ class PredictorForm(Form):
         models = (self.additive, *(fold.model for fold in self.folds))
         if any(len(model.own) != len(self.layers) for model in models) or not self.folds:
             raise ValueError("a model does not fit the layers")
+        width = len(self.reach.columns) + 1
+        if len(self.reach.covariance) != width or any(len(row) != width for row in self.reach.covariance):
+            raise ValueError("the reach's covariance does not fit its columns")
+        if any(not 0 <= column < len(self.additive.weights) for column in self.reach.columns):
+            raise ValueError("the reach has a column that no model has")
         return self
 
 
@@ -89,6 +111,11 @@ def held_out(table: Table, form: PredictorForm) -> tuple[HeldOut, ...]:
     return tuple(map(HeldOut, form.predicted_ms, form.measured_ms, networks))
 
 
+def refit(folder: Path, sources: Sequence[str] = ()) -> str:
+    """The mend where a predictor does not fit its table, with the tables that it borrowed from."""
+    return f"run: mnas-evo fit --table {folder}" + "".join(f" --from {source}" for source in sources)
+
+
 def read_predictor_form(folder: Path) -> PredictorForm:
     """Reads a table's predictor.json.
 
@@ -99,7 +126,5 @@ def read_predictor_form(folder: Path) -> PredictorForm:
     path = folder / PREDICTOR
     raw = parse_json(read_text(path), source=path)
     if isinstance(raw, dict) and raw.get("format") == FORMAT and raw.get("feature_version") != VERSION:
-        raise RequestError(
-            f"the predictor of {folder} was fitted by another version of mnas-evo; run: mnas-evo fit --table {folder}"
-        )
+        raise RequestError(f"the predictor of {folder} was fitted by another version of mnas-evo; {refit(folder)}")
     return read_form(path, PredictorForm)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import FiniteFloat
 
 from mnas_evo.files import Part
 
 CONFIDENCE = 0.9
+FEWEST_FOR_INTERVALS = 12  # sampled networks, of which four fifths then have nine residuals
 _WIDE = 100.0  # prior variance of each share's weight, in noises
 _AT_ONCE = 50_000  # 100 residuals x 50,000 networks are 40 MB
 
@@ -21,7 +23,7 @@ class Reach(Part):
     """
 
     columns: tuple[int, ...]
-    covariance: tuple[tuple[float, ...], ...]
+    covariance: tuple[tuple[FiniteFloat, ...], ...]
 
     def deviations(self, vectors: Matrix, ms: Matrix) -> Matrix:
         """Of networks with vectors (n, k) of all features and predicted times (n,): (n,), at least 1."""

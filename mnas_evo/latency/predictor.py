@@ -20,7 +20,7 @@ from mnas_evo.latency.additive import Additive
 from mnas_evo.latency.contract import Prediction
 from mnas_evo.latency.correction import Correction
 from mnas_evo.latency.features import Features
-from mnas_evo.latency.form import PREDICTOR, PredictorForm, read_predictor_form
+from mnas_evo.latency.form import PREDICTOR, PredictorForm, read_predictor_form, refit
 from mnas_evo.latency.intervals import Reach
 from mnas_evo.latency.model import Model
 from mnas_evo.latency.rows import OwnRows, Rows, read_borrowed
@@ -59,26 +59,31 @@ class LatencyPredictor:
         Raises:
             UnmeasuredOp: a row is missing.
         """
-        sums = [np.sum([self.model.of_layer(layer) for layer in graph.layers], axis=0) for graph in graphs]
+        layers = dict.fromkeys(layer for graph in graphs for layer in graph.layers)
+        known = {layer: self.model.of_layer(layer) for layer in layers}
+        sums = [np.sum([known[layer] for layer in graph.layers], axis=0) for graph in graphs]
         return self.model.predict(np.array(sums) if sums else np.zeros((0, self.model.width)))
 
     def by_place(self, graph: Graph) -> dict[str, float]:
         """ms by block: `overhead` where a call has a fixed cost, `stem`, each block by its number, `head`, ...
 
-        They add up to the prediction; a correction is spread over all in proportion. A share may be below 0: a layer
+        They add up to the prediction; a correction is spread over all in proportion. What lifts a prediction to the
+        least that there is, is `least`. A share may be below 0: a layer
         that, where it stands, costs less than the features that it brings along.
         """
         found = {"overhead": self.model.additive.overhead_ms} if self.form is not None else {}
         for place, layer in zip(graph.places, graph.layers, strict=True):
             block = place.split(".")[0]
             found[block] = found.get(block, 0.0) + float(self.model.of_layer(layer)[0])
-        ratio = float(self.predict_graphs([graph]).value[0]) / sum(found.values())
-        return {block: ms * ratio for block, ms in found.items()}
+        total, said = sum(found.values()), float(self.predict_graphs([graph]).value[0])
+        if total < self.model.additive.least_ms:  # far from all that was measured: what it adds up to is no time
+            return {**found, "least": said - total}
+        return {block: ms * said / total for block, ms in found.items()}
 
     def notes(self, network: Network, ms: float) -> list[str]:
         """What makes this prediction of a network less sure than the table's figures say."""
         if self.form is None:
-            return ["no network was measured on this device: it is the bare sum of rows"]
+            return ["no sampled network was measured, so that nothing is fitted: it is the bare sum of rows"]
         found = []
         measured = [entry.time.ms for entry in self.table.networks]
         fastest, slowest = min(measured), max(measured)
@@ -107,8 +112,8 @@ class LatencyPredictor:
 
     @cached_property
     def _spaces(self) -> list[SearchSpace]:
-        """The spaces that networks were sampled from, as far as they are still to be found, at the sizes measured."""
-        sampled = [entry for entry in self.table.networks if entry.role == "sampled"]
+        """The spaces that networks were sampled from, at the sizes measured; none where one is not to be found."""
+        sampled = [parse_network(entry.network) for entry in self.table.networks if entry.role == "sampled"]
         names = dict.fromkeys(campaign.space for campaign in self.table.campaigns if campaign.space)
         found = []
         for name in names if sampled else ():
@@ -116,7 +121,7 @@ class LatencyPredictor:
                 space = load_space(name)
             except (SpaceError, OSError):
                 return []
-            found.append(replace(space, frame=parse_network(sampled[0].network).frame))
+            found += [replace(space, frame=frame) for frame in dict.fromkeys(network.frame for network in sampled)]
         return found
 
 
@@ -155,7 +160,7 @@ def load_predictor(folder: Path) -> LatencyPredictor:
         RequestError: none was fitted, or on other measurements than the table now holds.
         DamagedFile: a file cannot be read.
     """
-    mend = f"run: mnas-evo fit --table {folder}"
+    mend = refit(folder)
     table = read_table(folder)
     path = folder / PREDICTOR
     if not path.exists():
@@ -163,6 +168,7 @@ def load_predictor(folder: Path) -> LatencyPredictor:
             raise RequestError(f"{folder} has no predictor yet; {mend}")
         return LatencyPredictor(table, bare_sum(OwnRows(table)), None)
     form = read_predictor_form(folder)
+    mend = refit(folder, form.sources if form.rows == "borrowed" else ())
     if form.measurements != measurements_fingerprint(folder):
         raise RequestError(f"{folder} was measured or changed after its predictor was fitted; {mend}")
     rows: Rows | None = OwnRows(table) if form.rows == "own" else None

@@ -2,7 +2,8 @@
 
 device.json     what was measured on, how and how well         ops.csv       rows: key, ms, spread, visits
 networks.csv    whole networks: string, role, ms, spread, visits
-predictor.json, correction.txt   what was fitted (predictor.py)      raw/   raw runs, kept out of the wheel
+predictor.json, correction.txt   what was fitted (form.py)           raw/   raw runs, kept out of the wheel
+borrowed.csv    layers of other tables, where a fit borrowed them (rows.py)
 """
 
 import math
@@ -45,7 +46,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredNetwork:
-    """A whole network: full canonical string, and why it was measured (`sampled` ones are what a fit learns from)."""
+    """A whole network: full canonical string, and why it was measured (`sampled` ones are what a fit is judged on)."""
 
     network: str
     role: Role
@@ -275,7 +276,7 @@ def merge(old: Table | None, new: Table) -> Table:
         )
     networks = {entry.network: entry for entry in old.networks}
     for entry in new.networks:
-        # Measured again by name, a sampled network is still one that a fit learns from.
+        # Measured again by name, a sampled network is still one that a fit is judged on.
         known = networks.get(entry.network)
         networks[entry.network] = replace(entry, role=known.role) if known else entry
     campaigns = {campaign.id: campaign for campaign in (*old.campaigns, *new.campaigns)}

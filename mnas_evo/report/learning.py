@@ -56,7 +56,7 @@ def learning_words(table: TablePart, fit: PredictorForm) -> str:
         return f"{said}: more networks would hardly lower it."
     mend = ""
     if table.table.campaigns:
-        command = f"mnas-evo profile TARGET --table {table.folder} --space SPACE"
+        command = f"mnas-evo profile TARGET --table {table.folder} --space SPACE --networks {2 * fit.networks}"
         mend = f" Measure them: <code>{text(command)}</code>"
     return f"{said}: more networks would still lower it.{mend}"
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from mnas_evo.files import read_form
 from mnas_evo.finalists.remeasure import RemeasuredForm
-from mnas_evo.latency.correction import FEWEST_NETWORKS
 from mnas_evo.latency.form import HeldOut, PredictorForm
 from mnas_evo.latency.judging import METHODS, Method
 from mnas_evo.latency.scoring import Quality
@@ -54,7 +53,7 @@ def _fit_words(table: TablePart, fit: PredictorForm) -> str:
     said = [
         f"The predictor was fitted on {several(fit.networks, 'network')}.",
         text(_rows_words(table, fit)),
-        _correction_words(fit),
+        fit.correction_words,
         f"The 90&nbsp;% intervals of networks left out held {percent(fit.coverage_percent, digits=1)} of their times.",
     ]
     if table.measured_since:
@@ -71,18 +70,6 @@ def _rows_words(table: TablePart, fit: PredictorForm) -> str:
     own = len(table.table.rows)
     but = f", but for the {several(own, 'row')} that the table has of its own" if own else ""
     return f"Its sums are of rows borrowed from {' and '.join(fit.sources)}, rescaled to this device{but}."
-
-
-def _correction_words(fit: PredictorForm) -> str:
-    found = fit.correction
-    if fit.networks < FEWEST_NETWORKS:
-        return f"A LightGBM correction is not tried on fewer than {FEWEST_NETWORKS} networks."
-    gain = found.gain_percent
-    effect = f"take {gain:.2f} points off" if gain >= 0 else f"add {-gain:.2f} points to"
-    noise = f"(standard error {found.noise_percent:.2f})"
-    if found.share == 0:
-        return f"The LightGBM correction is not used: it would {effect} the error {noise}."
-    return f"{percent(100 * found.share, digits=0)} of the LightGBM correction is used, to {effect} the error {noise}."
 
 
 def _method_names(fit: PredictorForm) -> list[str]:

@@ -69,3 +69,23 @@ def test_bad_input_is_one_line_and_makes_no_table(
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("mnas-evo: ") and err.count("\n") == 1 and value in err
     assert not (here / "t").exists()
+
+
+def test_an_imported_table_of_rows_is_priced_by_their_bare_sum(here: Path, capsys: Capture) -> None:
+    assert run(["import", "rows.yaml", "--table", "t"]) == 0
+    row = "conv_k3_i3_o24_s2_224x224_relu_b1_fp32"
+    ops = here / "t" / "ops.csv"
+    others = ("conv_k1_i24_o32_s1_112x112_relu_b1_fp32,2,0,1", "classifier_i32_o1000_112x112_b1_fp32,3,0,1")
+    block = "mbconv_e1_k3_add_i24_o24_s1_112x112_relu_b1_fp32,4,0,1"
+    ops.write_text("\n".join((*ops.read_text().splitlines(), block, *others)) + "\n")
+    network = "stem24/r1_k3_e1_o24/head32"
+    capsys.readouterr()
+    assert run(["predict", network, "--table", "t", "--json", "--by-block"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    stem = float(ops.read_text().split(row)[1].split(",")[1])
+    assert found["ms"] == pytest.approx(stem + 9)
+    assert (found["low_ms"], found["high_ms"]) == (None, None)
+    assert found["blocks_ms"] == pytest.approx({"stem": stem, "1": 4, "head": 2, "classifier": 3})
+    assert "bare sum" in found["notes"][0]
+    assert run(["predict", network, "--table", "t"]) == 0
+    assert " -  " in capsys.readouterr().out

@@ -168,6 +168,19 @@ def test_a_sources_fixed_cost_goes_to_the_classifier_of_which_each_network_has_o
     assert sums == pytest.approx(level * said, rel=1e-4)
 
 
+def test_a_table_does_not_borrow_from_itself(old: Path) -> None:
+    with pytest.raises(RequestError, match="names than its own, not old"):
+        fit(old, sources=[old])
+
+
+def test_what_a_source_borrowed_itself_is_lent_on(old: Path, tmp_path: Path) -> None:
+    between = written(tmp_path / "between", new_table(5))
+    middle = fit(between, sources=[old])
+    table = replace(new_table(8), folder=Path("last"))
+    rows = borrow(table, table.networks, [middle])
+    assert set(rows.borrowed[middle.table.name]) == set(LAYERS)
+
+
 def test_rows_that_both_have_tell_the_level_where_there_are_five(old: Path) -> None:
     table = new_table(5, own=5)
     wrong = [replace(entry, time=replace(entry.time, ms=9 * entry.time.ms)) for entry in table.networks]
@@ -223,7 +236,7 @@ def test_sources_of_one_name_are_refused(old: Path, tmp_path: Path) -> None:
     twin = written(tmp_path, table)
     fit(twin)
     folder = written(tmp_path, new_table(5))
-    with pytest.raises(RequestError, match="different names, not old, old"):
+    with pytest.raises(RequestError, match="names than its own, not old, old"):
         fit(folder, sources=[old, twin])
 
 

@@ -32,7 +32,7 @@ from mnas_evo.latency.fitting import fit
 from mnas_evo.latency.judging import METHODS
 from mnas_evo.latency.predictor import FITTED_FILES, LatencyPredictor, load_predictor, predictor_fingerprint
 from mnas_evo.latency.rows import OwnRows
-from mnas_evo.latency.table import Table, read_table, row_key, write_table
+from mnas_evo.latency.table import Table, read_table, row_key, shipped_tables, write_table
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import named_network
@@ -283,7 +283,9 @@ def test_rows_alone_have_places_without_a_fixed_cost_and_a_note(bare: Path) -> N
     places = predictor.by_place(graph)
     assert list(places) == list(dict.fromkeys(place.split(".")[0] for place in graph.places))
     assert places["stem"] == pytest.approx(row_ms(row_key(graph.layers[0], device=FACTS)), rel=1e-5)
-    assert predictor.notes(network, 1.0) == ["no network was measured on this device: it is the bare sum of rows"]
+    assert predictor.notes(network, 1.0) == [
+        "no sampled network was measured, so that nothing is fitted: it is the bare sum of rows"
+    ]
 
 
 def test_a_table_of_nothing_has_no_predictor(tmp_path: Path) -> None:
@@ -348,6 +350,14 @@ def test_layers_that_no_fitted_network_has_are_counted(rowless: Fit) -> None:
     assert len(unknown) >= 1
     notes = predictor.notes(network, predictor.table.networks[0].time.ms)
     assert notes == [f"{len(unknown)} of its layers stand in no network that was fitted on"]
+
+
+@pytest.mark.parametrize("folder", shipped_tables(), ids=lambda folder: folder.name)
+def test_every_table_that_comes_along_has_a_predictor_of_this_version(folder: Path) -> None:
+    predictor = load_predictor(folder)
+    (entry, *_) = predictor.table.networks
+    said = predictor.predict_networks([parse_network(entry.network)])
+    assert said.low[0] < entry.time.ms < said.high[0]
 
 
 # Stored and read
