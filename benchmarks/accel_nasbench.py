@@ -1,6 +1,6 @@
 """How well the predictor prices networks of Accel-NASBench, which nobody here measured, fitted on few of them.
 
-    python benchmarks/accel_nasbench.py --data PATH --out DIR            converts: DIR/zcu102.csv and DIR/a100.csv
+    python benchmarks/accel_nasbench.py --data PATH --out DIR            converts: DIR/zcu102.csv, a100.csv, top1.csv
     python benchmarks/accel_nasbench.py --data PATH --out DIR --score    also scores both, at every size
     python benchmarks/accel_nasbench.py --data PATH --out DIR --coverage 50    also that many splits of each
 
@@ -50,14 +50,17 @@ def main() -> None:
 
 
 def convert(source: Path, out: Path, space: SearchSpace) -> dict[str, Path]:
-    """Writes a CSV of networks and ms for each device; a network without a time on one is left out there."""
+    """Writes a CSV of networks and ms for each device, where those without a time are left out, and one of top-1."""
     found: dict[str, list[tuple[str, str]]] = {device: [] for device in TIMES}
-    for _, row in read_csv(source, tuple(TIMES.values())):
+    rows = [row for _, row in read_csv(source, ("val_top1", *TIMES.values()))]
+    for row in rows:
         network = format_network(space.network(architecture(row)))
         for device, column in TIMES.items():
             if row[column]:
                 value = float(row[column])
                 found[device].append((network, f"{value if device == 'zcu102' else 1000 / value:.8g}"))
+    trained = [(format_network(space.network(architecture(row))), row["val_top1"]) for row in rows]
+    write_csv(out / "top1.csv", ("architecture", "top1"), trained)
     paths = {device: out / f"{device}.csv" for device in TIMES}
     for device, path in paths.items():
         write_csv(path, ("network", "ms"), found[device])

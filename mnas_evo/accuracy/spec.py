@@ -1,9 +1,10 @@
-"""Reads what --accuracy says: proxy:DATA[,epochs=5,recipe=quick] or table:CSV."""
+"""Reads what --accuracy says: proxy:DATA[,epochs=5,recipe=quick], surrogate:CSV or table:CSV."""
 
 from pathlib import Path
 
 from mnas_evo.accuracy.contract import Evaluator, Surrogate
 from mnas_evo.accuracy.proxy import ProxyTraining
+from mnas_evo.accuracy.surrogate import read_surrogate
 from mnas_evo.accuracy.table import read_accuracy_table
 from mnas_evo.data.datasets import search_data
 from mnas_evo.errors import RequestError
@@ -11,7 +12,7 @@ from mnas_evo.space.space import SearchSpace
 from mnas_evo.training.recipe import load_recipe
 from mnas_evo.training.task import check_fits
 
-_HELP = "an accuracy source is proxy:DATA[,epochs=5,recipe=quick] or table:FILE.csv"
+_HELP = "an accuracy source is proxy:DATA[,epochs=5,recipe=quick], surrogate:FILE.csv or table:FILE.csv"
 
 
 def parse_accuracy(text: str, space: SearchSpace) -> Evaluator | Surrogate:
@@ -24,6 +25,8 @@ def parse_accuracy(text: str, space: SearchSpace) -> Evaluator | Surrogate:
     kind, _, rest = text.partition(":")
     if kind == "table" and rest:
         return read_accuracy_table(Path(rest), space)
+    if kind == "surrogate" and rest:
+        return read_surrogate(Path(rest), space)
     if kind != "proxy" or not rest:
         raise RequestError(f"cannot read accuracy source {text!r}: {_HELP}")
     data, *options = rest.split(",")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mnas_evo.latency.form import HeldOut
     from mnas_evo.latency.judging import Method
     from mnas_evo.latency.scoring import Graded, Quality
+    from mnas_evo.space.space import SearchSpace
 
 _WORST = 10
 _WORST_SHOWN = 3
@@ -85,24 +86,35 @@ def fit(
 
 
 def score(
-    networks: Annotated[Path, typer.Option(help="CSV of measured networks: columns network and ms.")],
     space: Annotated[str, typer.Option(help="The space they come from: its name or TOML file.")],
     train: Annotated[int, typer.Option(help="How many of them are fitted on; the others are predicted.", min=5)],
+    networks: Annotated[Path | None, typer.Option(help="CSV of measured networks: columns network and ms.")] = None,
+    top1: Annotated[
+        Path | None, typer.Option("--top1", help="CSV of evaluated networks instead: columns architecture and top1.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the split.", min=0)] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Judge the latency predictor on networks that were measured elsewhere.
+    """Judge the latency predictor, or the surrogate of top-1, on networks that were measured or trained elsewhere.
 
     So many of them, drawn at random, are fitted on, with no table of rows; what is said of the others is compared with
-    their times.
+    what is known of them.
 
-    Example: mnas-evo score --networks measured.csv --space mbconv-e146 --train 100
+    Examples: mnas-evo score --networks measured.csv --space mbconv-e146 --train 100;
+    mnas-evo score --top1 trained.csv --space mbconv-e146 --train 200
     """
+    from mnas_evo.errors import RequestError
     from mnas_evo.latency.judging import score as score_networks
     from mnas_evo.latency.measured_networks import read_measured_csv
     from mnas_evo.space.space_file import load_space
 
     known = load_space(space)
+    if (networks is None) == (top1 is None):
+        raise RequestError("give one of --networks, for latencies, and --top1, for accuracies")
+    if networks is None:
+        assert top1 is not None
+        _score_top1(top1, known, train=train, seed=seed, json=json)
+        return
     measured = read_measured_csv(networks, task=known.frame)
     found = score_networks(measured, space=known, train=train, seed=seed)
     if json:
@@ -179,6 +191,29 @@ def predict(
         if by_block:
             shares = ", ".join(f"{block} {ms:.4g}" for block, ms in row["blocks_ms"].items())
             print(f"{name}, by block: {shares}")
+
+
+def _score_top1(path: Path, space: "SearchSpace", *, train: int, seed: int, json: bool) -> None:
+    from dataclasses import asdict
+
+    from mnas_evo.accuracy.surrogate import score_top1
+
+    found = score_top1(path, space=space, train=train, seed=seed)
+    out_of_fold = {name: asdict(quality) for name, quality in found.out_of_fold.items()}
+    if json:
+        chosen = {"name": found.chosen, **asdict(found.held_back)}
+        document = {"train": train, "test": found.test, "chosen": chosen, "out_of_fold": out_of_fold}
+        print_json({**document, "coverage_percent": found.coverage_percent})
+        return
+    rows = [(name, *_ranks(quality), "chosen" if name == found.chosen else "") for name, quality in out_of_fold.items()]
+    held = ("held back", *_ranks(asdict(found.held_back)), f"{found.test} networks")
+    columns = ("model, out of fold", "Kendall", "Spearman", "mean error, points", "")
+    print_table(f"top-1 by fits on {train} networks", columns, [*rows, held])
+    print(f"90 % intervals cover {found.coverage_percent:.0f} % of the networks held back")
+
+
+def _ranks(quality: dict[str, float]) -> tuple[str, str, str]:
+    return f"{quality['kendall']:.3f}", f"{quality['spearman']:.3f}", f"{quality['mae']:.3f}"
 
 
 def _end(ms: float | None) -> str:

@@ -8,6 +8,7 @@ import pytest
 from known_truth import known_table
 from strategies import TINY
 
+from mnas_evo.accuracy.surrogate import read_surrogate
 from mnas_evo.accuracy.table import read_accuracy_table
 from mnas_evo.errors import SpaceError
 from mnas_evo.latency.contract import Predictor
@@ -35,7 +36,13 @@ def every_genome() -> np.ndarray:
     return np.stack(np.meshgrid(*(np.arange(size) for size in TINY.sizes), indexing="ij"), -1).reshape(-1, 12)
 
 
+def surrogate(folder: Path) -> Predictor:
+    accuracy(folder)
+    return read_surrogate(folder / "top1.csv", TINY)
+
+
 PREDICTORS: dict[str, Callable[[Path], Predictor]] = {
+    "surrogate": surrogate,
     "latency": latency,
     "accuracy table": accuracy,
     "params": lambda folder: Counted(TINY, "params"),

@@ -1,0 +1,254 @@
+"""A surrogate: top-1 predicted from networks that were evaluated, by the model that ranks best out of fold.
+
+What it knows of a network are its choices, one-hot, and the logarithms of its graph's sums: either alone ranks worse.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch  # noqa: F401  before lightgbm: both bring an OpenMP, and torch's has to come first
+from lightgbm import LGBMRegressor
+from numpy.typing import NDArray
+from scipy.stats import kendalltau, spearmanr
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import KFold
+from threadpoolctl import threadpool_limits
+
+from mnas_evo.accuracy.table import read_accuracy_table
+from mnas_evo.errors import RequestError
+from mnas_evo.files import fingerprint, read_text
+from mnas_evo.latency.contract import Prediction
+from mnas_evo.latency.features import statistics
+from mnas_evo.space.graph import Layer
+from mnas_evo.space.notation import parse_network
+from mnas_evo.space.space import Genes, SearchSpace
+
+FEWEST = 30  # networks: of fewer no ranking is worth much
+FOLDS = 5
+_ENOUGH = 400  # networks to choose a Gaussian process's kernel on, whose cost grows with the cube
+_CONFIDENCE = 0.9
+_DRAWN = 2000  # genomes, to scale the columns by
+_CONSTANT = 1e-9
+_SUMS_WEIGH = 0.7  # beside the choices, in a distance between networks
+_DECIMALS = 6  # of a percentage: what a network's company in a batch can change lies below
+
+Matrix = NDArray[np.float64]
+Fitted = Callable[[Matrix], tuple[Matrix, Matrix]]
+"""From features (n, k) to top-1, percent, and how unsure that is beside others, (n,) each."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankQuality:
+    """Rank correlations, -1 to 1, and the mean absolute error, percent."""
+
+    kendall: float
+    spearman: float
+    mae: float
+
+
+class SurrogateFeatures:
+    """Vectors of genomes of one space: choices, one-hot, and logarithms of the graph's sums, whole and by image size.
+
+    Columns have mean 0 and deviation 1 over the space, and weigh so that choices and sums count about alike in all.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        layers = space.layers()
+        at = {name: i for i, name in enumerate(sorted({name for layer in layers for name in _sums(layer)}))}
+
+        def vector(layer: Layer) -> Matrix:
+            out = np.zeros(len(at))
+            for name, value in _sums(layer).items():
+                out[at[name]] = value
+            return out
+
+        self._layer_sums = space.gene_sums(vector)
+        drawn = self._columns(space.sample(_DRAWN, rng=np.random.default_rng(0)))
+        deviations = drawn.std(axis=0)
+        choices = drawn.shape[1] - len(at)
+        weights = np.repeat([1 / np.sqrt(max(choices, 1)), _SUMS_WEIGH / np.sqrt(len(at))], [choices, len(at)])
+        self._middle = drawn.mean(axis=0)
+        self._scale = np.where(deviations > _CONSTANT, weights / np.maximum(deviations, _CONSTANT), 0.0)
+
+    def of_genes(self, genes: Genes) -> Matrix:
+        """Vectors of genomes (n, g): (n, k), the same for genomes that are one architecture."""
+        return np.asarray((self._columns(self._space.canonical(genes)) - self._middle) * self._scale)
+
+    def _columns(self, genes: Genes) -> Matrix:
+        choices = [np.eye(size)[genes[:, g]] for g, size in enumerate(self._space.sizes.tolist()) if size > 1]
+        return np.hstack([*choices, np.log1p(self._space.sum_over(genes, self._layer_sums))])
+
+
+@dataclass(frozen=True)
+class TopOneSurrogate:
+    """Predicts top-1, percent, of genomes of one space; `quality` is that of each model, out of fold.
+
+    Intervals are `reach` times as wide as the model is unsure, which held nine in ten networks out of fold.
+    """
+
+    path: Path
+    features: SurrogateFeatures
+    model: Fitted
+    reach: float
+    chosen: str
+    quality: dict[str, RankQuality]
+
+    @property
+    def fingerprint(self) -> str:
+        """The file's content, and the model."""
+        return fingerprint("surrogate", self.chosen, read_text(self.path))
+
+    @property
+    def source(self) -> str:
+        """What its figures are called in an archive."""
+        return f"surrogate:{self.path.name}"
+
+    def predict(self, genes: Genes) -> Prediction:
+        """Top-1 of genomes (n, g), with a 90 % interval."""
+        vectors = self.features.of_genes(genes)
+        if len(vectors) == 0:
+            return Prediction(*(np.zeros(0),) * 3)
+        value, unsure = self.model(vectors)
+        value, low, high = (
+            np.round(np.clip(end, 0, 100), _DECIMALS).astype(np.float64)
+            for end in (value, value - self.reach * unsure, value + self.reach * unsure)
+        )
+        return Prediction(value, low, high)
+
+
+def read_surrogate(path: Path, space: SearchSpace, *, seed: int = 0) -> TopOneSurrogate:
+    """Fits a surrogate on a CSV of architecture and top1.
+
+    Raises:
+        DamagedFile: a line cannot be read.
+        SpaceError: an architecture is not of this space.
+        RequestError: too few were evaluated.
+    """
+    features = SurrogateFeatures(space)
+    genes, top1 = read_top1(path, space)
+    return _fit(path, features, features.of_genes(genes), top1, seed=seed)
+
+
+def read_top1(path: Path, space: SearchSpace) -> tuple[Genes, Matrix]:
+    """Genomes (n, g) of a CSV's architectures, and their top-1, percent (n,).
+
+    Raises:
+        DamagedFile: a line cannot be read.
+        SpaceError: an architecture is not of this space.
+    """
+    entries = read_accuracy_table(path, space).entries
+    genes = np.array([space.encode(parse_network(string).architecture) for string in entries])
+    return genes, np.array([top1 for top1, _ in entries.values()])
+
+
+@dataclass(frozen=True)
+class TopOneScore:
+    """Quality on networks held back, and the out-of-fold quality of every model on those fitted on."""
+
+    held_back: RankQuality
+    chosen: str
+    out_of_fold: dict[str, RankQuality]
+    coverage_percent: float
+    test: int
+
+
+def score_top1(path: Path, *, space: SearchSpace, train: int, seed: int) -> TopOneScore:
+    """Fits on a random `train` of a CSV's architectures and judges on the others.
+
+    Raises:
+        RequestError: too few would be on either side.
+    """
+    genes, top1 = read_top1(path, space)
+    if not FEWEST <= train <= len(top1) - 2:
+        raise RequestError(f"of {len(top1)} architectures, {FEWEST} to {len(top1) - 2} can be fitted on, not {train}")
+    features = SurrogateFeatures(space)
+    order = np.random.default_rng(seed).permutation(len(top1))
+    fitted, held = order[:train], order[train:]
+    vectors = features.of_genes(genes)
+    found = _fit(path, features, vectors[fitted], top1[fitted], seed=seed)
+    said = found.predict(genes[held])
+    covered = np.mean((said.low <= top1[held]) & (top1[held] <= said.high))
+    quality = rank_quality(said.value, top1[held])
+    return TopOneScore(quality, found.chosen, found.quality, float(100 * covered), len(held))
+
+
+def rank_quality(predicted: Matrix, known: Matrix) -> RankQuality:
+    """How predictions (n,) rank and meet what is known (n,)."""
+    constant = np.ptp(predicted) == 0 or np.ptp(known) == 0
+    ranks = (0.0, 0.0) if constant else (f(predicted, known).statistic for f in (kendalltau, spearmanr))
+    kendall, spearman = map(float, ranks)
+    return RankQuality(kendall, spearman, float(np.mean(np.abs(predicted - known))))
+
+
+def _fit(path: Path, features: SurrogateFeatures, vectors: Matrix, top1: Matrix, *, seed: int) -> TopOneSurrogate:
+    if len(top1) < FEWEST:
+        raise RequestError(
+            f"{path} lists {len(top1)} architectures, a surrogate needs at least {FEWEST}; evaluate more"
+        )
+    with threadpool_limits(1):
+        quality, reach = {}, {}
+        for name, fit in MODELS.items():
+            said, unsure = np.empty(len(top1)), np.empty(len(top1))
+            for rest, fold in KFold(FOLDS, shuffle=True, random_state=seed).split(vectors):
+                said[fold], unsure[fold] = fit(vectors[rest], top1[rest], seed)(vectors[fold])
+            quality[name] = rank_quality(said, top1)
+            reach[name] = float(np.quantile(np.abs(said - top1) / unsure, _CONFIDENCE, method="higher"))
+        chosen = max(quality, key=lambda name: quality[name].kendall)
+        return TopOneSurrogate(path, features, MODELS[chosen](vectors, top1, seed), reach[chosen], chosen, quality)
+
+
+def _gaussian_process(vectors: Matrix, top1: Matrix, seed: int) -> Fitted:
+    """Matérn 5/2 and linear, whose amplitudes, length and noise are those of most evidence on up to 400 networks."""
+    kernel = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(2.0, (0.3, 30.0), nu=2.5)
+    kernel += ConstantKernel(1.0, (1e-3, 1e3)) * DotProduct(0.0, "fixed") + WhiteKernel(0.01, (1e-4, 1.0))
+    some = np.random.default_rng(seed).permutation(len(top1))[:_ENOUGH]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a bound is as good an answer as any near it
+        chosen = GaussianProcessRegressor(kernel, normalize_y=True).fit(vectors[some], top1[some]).kernel_
+    model = GaussianProcessRegressor(chosen, optimizer=None, normalize_y=True).fit(vectors, top1)
+
+    def predict(wanted: Matrix) -> tuple[Matrix, Matrix]:
+        value, deviation = model.predict(wanted, return_std=True)
+        return value, deviation
+
+    return predict
+
+
+def _trees(vectors: Matrix, top1: Matrix, seed: int) -> Fitted:
+    model = _boosted(vectors, top1, seed)
+    return lambda wanted: (np.asarray(model.predict(wanted)), np.ones(len(wanted)))
+
+
+def _ridge_and_trees(vectors: Matrix, top1: Matrix, seed: int) -> Fitted:
+    """A ridge, and trees on what it leaves."""
+    ridge = RidgeCV(np.logspace(-4, 2, 7)).fit(vectors, top1)
+    trees = _boosted(vectors, top1 - ridge.predict(vectors), seed)
+    return lambda wanted: (ridge.predict(wanted) + trees.predict(wanted), np.ones(len(wanted)))
+
+
+def _boosted(vectors: Matrix, target: Matrix, seed: int) -> LGBMRegressor:
+    model = LGBMRegressor(
+        n_estimators=300, learning_rate=0.05, num_leaves=15, min_child_samples=5, reg_lambda=1.0, colsample_bytree=0.5,
+        random_state=seed, n_jobs=1, deterministic=True, force_row_wise=True, verbosity=-1,
+    )  # fmt: skip
+    return model.fit(vectors, target)
+
+
+def _sums(layer: Layer) -> dict[str, float]:
+    _, height, width = layer.in_shape
+    counted = statistics(layer)
+    return {**counted, **{f"{kind}@{height}x{width}": value for kind, value in counted.items()}}
+
+
+MODELS: dict[str, Callable[[Matrix, Matrix, int], Fitted]] = {
+    "gaussian-process": _gaussian_process,
+    "ridge+lightgbm": _ridge_and_trees,
+    "lightgbm": _trees,
+}
