@@ -73,7 +73,9 @@ def _space_entry(space: "SearchSpace") -> dict[str, Any]:
 
 
 def search(
-    accuracy: Annotated[str, typer.Option(help="proxy:DATA[,epochs=5,recipe=quick] or table:FILE.csv")],
+    accuracy: Annotated[
+        str, typer.Option(help="proxy:DATA[,epochs=5,recipe=quick], surrogate:FILE.csv or table:FILE.csv")
+    ],
     run: Annotated[Path, typer.Option(help="Folder of the run; one that exists is gone on with.")],
     space: Annotated[str, typer.Option(help="A space's name or TOML file.")] = "paper",
     table: Annotated[str | None, typer.Option(help="Latency table; none needed where latency plays no part.")] = None,
