@@ -12,7 +12,6 @@ import numpy as np
 import torch  # noqa: F401  before lightgbm: both bring an OpenMP, and torch's has to come first
 from lightgbm import LGBMRegressor
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, spearmanr
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
@@ -24,8 +23,8 @@ from mnas_evo.accuracy.table import read_accuracy_table
 from mnas_evo.errors import RequestError
 from mnas_evo.files import fingerprint, read_text
 from mnas_evo.latency.contract import Prediction
-from mnas_evo.latency.features import statistics
-from mnas_evo.space.graph import Layer
+from mnas_evo.latency.features import features_of_layers
+from mnas_evo.latency.scoring import rank_correlations
 from mnas_evo.space.notation import parse_network
 from mnas_evo.space.space import Genes, SearchSpace
 
@@ -60,20 +59,13 @@ class SurrogateFeatures:
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
-        layers = space.layers()
-        at = {name: i for i, name in enumerate(sorted({name for layer in layers for name in _sums(layer)}))}
-
-        def vector(layer: Layer) -> Matrix:
-            out = np.zeros(len(at))
-            for name, value in _sums(layer).items():
-                out[at[name]] = value
-            return out
-
-        self._layer_sums = space.gene_sums(vector)
+        features = features_of_layers(space.layers(), None)
+        sums = len(features.columns)
+        self._layer_sums = space.gene_sums(features.of_layer)
         drawn = self._columns(space.sample(_DRAWN, rng=np.random.default_rng(0)))
         deviations = drawn.std(axis=0)
-        choices = drawn.shape[1] - len(at)
-        weights = np.repeat([1 / np.sqrt(max(choices, 1)), _SUMS_WEIGH / np.sqrt(len(at))], [choices, len(at)])
+        choices = drawn.shape[1] - sums
+        weights = np.repeat([1 / np.sqrt(max(choices, 1)), _SUMS_WEIGH / np.sqrt(sums)], [choices, sums])
         self._middle = drawn.mean(axis=0)
         self._scale = np.where(deviations > _CONSTANT, weights / np.maximum(deviations, _CONSTANT), 0.0)
 
@@ -181,10 +173,7 @@ def score_top1(path: Path, *, space: SearchSpace, train: int, seed: int) -> TopO
 
 def rank_quality(predicted: Matrix, known: Matrix) -> RankQuality:
     """How predictions (n,) rank and meet what is known (n,)."""
-    constant = np.ptp(predicted) == 0 or np.ptp(known) == 0
-    ranks = (0.0, 0.0) if constant else (f(predicted, known).statistic for f in (kendalltau, spearmanr))
-    kendall, spearman = map(float, ranks)
-    return RankQuality(kendall, spearman, float(np.mean(np.abs(predicted - known))))
+    return RankQuality(*rank_correlations(predicted, known), float(np.mean(np.abs(predicted - known))))
 
 
 def _fit(path: Path, features: SurrogateFeatures, vectors: Matrix, top1: Matrix, *, seed: int) -> TopOneSurrogate:
@@ -239,12 +228,6 @@ def _boosted(vectors: Matrix, target: Matrix, seed: int) -> LGBMRegressor:
         random_state=seed, n_jobs=1, deterministic=True, force_row_wise=True, verbosity=-1,
     )  # fmt: skip
     return model.fit(vectors, target)
-
-
-def _sums(layer: Layer) -> dict[str, float]:
-    _, height, width = layer.in_shape
-    counted = statistics(layer)
-    return {**counted, **{f"{kind}@{height}x{width}": value for kind, value in counted.items()}}
 
 
 MODELS: dict[str, Callable[[Matrix, Matrix, int], Fitted]] = {

@@ -5,7 +5,7 @@ the lowered graph says of the whole network, and the same by size of image. The 
 nothing was measured, and carries over to every layer alike; rows know more, but of one layer each.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -89,13 +89,13 @@ class Features:
 
     @cached_property
     def _named(self) -> dict[str, tuple[str, ...]]:
-        by_rows = self.rows is not None
-        return {
-            "rows": tuple(f"sum {name}" for name in self.rows.sources) if self.rows is not None else (),
-            "parts": (*(f"ms {name}" for name in self.families), *_CROSSING) if by_rows else (),
-            "graph": self.kinds,
-            "sizes": tuple(f"{kind}@{size}" for size in self.sizes for kind in self.kinds),
-        }
+        sums: tuple[str, ...] = ()
+        parts: tuple[str, ...] = ()
+        if self.rows is not None:
+            sums = tuple(f"sum {name}" for name in self.rows.sources)
+            parts = (*(f"ms {name}" for name in self.families), *_CROSSING)
+        by_size = tuple(f"{kind}@{size}" for size in self.sizes for kind in self.kinds)
+        return dict(zip(GROUPS, (sums, parts, self.kinds, by_size), strict=True))
 
     def _is_fine(self, name: str) -> bool:
         kind, _, size = name.partition("@")
@@ -104,7 +104,11 @@ class Features:
 
 def features_of(graphs: Iterable[Graph], rows: Rows | None) -> Features:
     """The features that networks of such graphs have."""
-    layers = {layer for graph in graphs for layer in graph.layers}
+    return features_of_layers({layer for graph in graphs for layer in graph.layers}, rows)
+
+
+def features_of_layers(layers: Collection[Layer], rows: Rows | None) -> Features:
+    """The features that networks of these layers have."""
     return Features(
         rows,
         tuple(sorted({family(layer) for layer in layers})),

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from mnas_evo.files import only_process, versions, write_form, write_text
 from mnas_evo.latency.additive import Design, design_of
 from mnas_evo.latency.borrowing import borrow
 from mnas_evo.latency.features import VERSION, features_of
-from mnas_evo.latency.form import PREDICTOR, CurvePoint, PredictorForm
+from mnas_evo.latency.form import PREDICTOR, CurvePoint, PredictorForm, RowsKind
 from mnas_evo.latency.judging import METHODS, Judged, Method, chosen, judge, mean_graded, mean_quality
 from mnas_evo.latency.model import fit_model
 from mnas_evo.latency.predictor import LatencyPredictor, load_predictor
@@ -53,6 +52,7 @@ def fit(
 
     Raises:
         RequestError: too few networks were measured, or a source cannot price them.
+        UnmeasuredOp: neither the table nor a source has a layer of a measured network.
         InUse: the table is being measured or fitted.
     """
     refuse_stock(folder)
@@ -109,9 +109,6 @@ def fit(
         return predictor
 
 
-_Kind = Literal["own", "borrowed", "none"]
-
-
 def _graph(entry: MeasuredNetwork) -> Graph:
     return lower(parse_network(entry.network))
 
@@ -124,7 +121,7 @@ def _is_priced(entry: MeasuredNetwork, rows: Rows | None) -> bool:
         return False
 
 
-def own_rows(table: Table, sampled: Sequence[MeasuredNetwork]) -> tuple[Rows | None, _Kind, str | None]:
+def own_rows(table: Table, sampled: Sequence[MeasuredNetwork]) -> tuple[Rows | None, RowsKind, str | None]:
     """The table's rows, if it has those of all sampled networks; else none, and why."""
     if not table.rows:
         return None, "none", "the table has no rows: layers are priced from measured networks alone"

@@ -19,6 +19,7 @@ from mnas_evo.latency.scoring import Graded, Quality
 from mnas_evo.latency.table import Table, measurements_fingerprint
 
 PREDICTOR = "predictor.json"
+RowsKind = Literal["own", "borrowed", "none"]
 
 
 class CurvePoint(Part):
@@ -36,7 +37,7 @@ class PredictorForm(Form):
     versions: dict[str, str]
     measurements: str
     networks: int
-    rows: Literal["own", "borrowed", "none"]
+    rows: RowsKind
     sources: tuple[str, ...]
     rows_note: str | None
     families: tuple[str, ...]

@@ -68,8 +68,8 @@ class LatencyPredictor:
         """ms by block: `overhead` where a call has a fixed cost, `stem`, each block by its number, `head`, ...
 
         They add up to the prediction; a correction is spread over all in proportion. What lifts a prediction to the
-        least that there is, is `least`. A share may be below 0: a layer
-        that, where it stands, costs less than the features that it brings along.
+        least that there is, is `least`. A share may be below 0: a layer that, where it stands, costs less than the
+        features that it brings along.
         """
         found = {"overhead": self.model.additive.overhead_ms} if self.form is not None else {}
         for place, layer in zip(graph.places, graph.layers, strict=True):

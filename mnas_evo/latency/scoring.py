@@ -39,10 +39,14 @@ def quality(predicted: Vector, measured: Vector) -> Quality:
     errors = 100 * np.abs(predicted / measured - 1)
     w1, w5, w10 = (float(100 * np.mean(errors <= limit)) for limit in (1, 5, 10))
     rmse_ms = float(np.sqrt(np.mean((predicted - measured) ** 2)))
-    constant = np.ptp(predicted) == 0 or np.ptp(measured) == 0
-    kendall = 0.0 if constant else float(kendalltau(predicted, measured).statistic)
-    spearman = 0.0 if constant else float(spearmanr(predicted, measured).statistic)
-    return Quality(float(np.mean(errors)), w1, w5, w10, rmse_ms, kendall, spearman)
+    return Quality(float(np.mean(errors)), w1, w5, w10, rmse_ms, *rank_correlations(predicted, measured))
+
+
+def rank_correlations(predicted: Vector, known: Vector) -> tuple[float, float]:
+    """Kendall's tau-b and Spearman's rho of two (n,), -1 to 1; 0 where one of them is constant."""
+    if np.ptp(predicted) == 0 or np.ptp(known) == 0:
+        return 0.0, 0.0
+    return float(kendalltau(predicted, known).statistic), float(spearmanr(predicted, known).statistic)
 
 
 def graded(predicted: Vector, measured: Vector) -> Graded:
