@@ -15,7 +15,7 @@ def compare(title: str, *, fast: Callable[[], int], slow: Callable[[], int], uni
         rates.append((fast_rate, slow_rate))
     fast_rate, slow_rate = (statistics.median(column) for column in zip(*rates, strict=True))
     print(
-        f"{title}: {fast_rate:,.0f} against {slow_rate:,.0f} {unit}/s, ratio {statistics.median(ratios):,.1f} "
+        f"{title}: {_figure(fast_rate)} against {_figure(slow_rate)} {unit}/s, ratio {statistics.median(ratios):,.1f} "
         f"({min(ratios):,.1f} to {max(ratios):,.1f})"
     )
 
@@ -24,3 +24,7 @@ def _rate(work: Callable[[], int]) -> float:
     began = time.perf_counter()
     units = work()
     return units / (time.perf_counter() - began)
+
+
+def _figure(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"

@@ -206,12 +206,29 @@ def only_process(folder: Path, *, doing: str) -> Iterator[None]:
     Raises:
         InUse: another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    with _held(folder / ".lock", f"{doing} {folder}"):
+        yield
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Holds a file that lines are added to for this process, by a hidden lock file beside it.
+
+    Raises:
+        InUse: another process holds it.
+    """
+    with _held(path.with_name(f".{path.name}.lock"), f"adding to {path}"):
+        yield
+
+
+@contextmanager
+def _held(path: Path, doing: str) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise InUse(f"another process is {doing} {folder}; wait for it or stop it") from error
+        raise InUse(f"another process is {doing}; wait for it or stop it") from error
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from mnas_evo.training.task import check_fits
 
 @dataclass(frozen=True)
 class ProxyTraining:
-    """Trains on the search's training images and reports top-1 on its validation images; never sees a test image.
+    """Trains on the search's training images, reports top-1 on its validation images, and never sees a test image.
 
     The score is the mean of the last two epochs' top-1: one epoch's is noisier by what the last few steps did.
     """
@@ -36,7 +36,7 @@ class ProxyTraining:
     def evaluate(self, network: Network, *, seed: int) -> Evaluation:
         """Top-1 after the recipe's epochs."""
         began = time.perf_counter()
-        data = search_data(self.data, seed=self.split_seed)
+        data = search_data(self.data, seed=self.split_seed, size=(network.frame.height, network.frame.width))
         check_fits(network, data)
         trained = train(network, data=(data.train, data.validation), recipe=self.recipe, seed=seed)
         last = [epoch.top1 for epoch in trained.epochs[-2:]]

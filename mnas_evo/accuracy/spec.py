@@ -1,9 +1,10 @@
-"""Reads what --accuracy says: proxy:DATA[,epochs=5,recipe=quick], surrogate:CSV or table:CSV."""
+"""Reads what --accuracy says: proxy:DATA[,epochs=5,recipe=quick], supernet:DIR, surrogate:CSV or table:CSV."""
 
 from pathlib import Path
 
 from mnas_evo.accuracy.contract import Evaluator, Surrogate
 from mnas_evo.accuracy.proxy import ProxyTraining
+from mnas_evo.accuracy.supernet import SupernetAccuracy
 from mnas_evo.accuracy.surrogate import read_surrogate
 from mnas_evo.accuracy.table import read_accuracy_table
 from mnas_evo.data.datasets import search_data
@@ -12,23 +13,38 @@ from mnas_evo.space.space import SearchSpace
 from mnas_evo.training.recipe import load_recipe
 from mnas_evo.training.task import check_fits
 
-_HELP = "an accuracy source is proxy:DATA[,epochs=5,recipe=quick], surrogate:FILE.csv or table:FILE.csv"
+_HELP = "it is proxy:DATA[,epochs=5,recipe=quick], supernet:DIR, surrogate:FILE.csv, surrogate:RUN or table:FILE.csv"
 
 
-def parse_accuracy(text: str, space: SearchSpace) -> Evaluator | Surrogate:
-    """The accuracy source a specification names, ready for a space.
+def parse_accuracy(text: str, space: SearchSpace | None) -> Evaluator | Surrogate:
+    """The accuracy source a specification names, ready for a space, or for any network where none is given.
 
     Raises:
-        RequestError: it cannot be read, or its data do not fit the space.
+        RequestError: it cannot be read, its data do not fit the space, or it needs a space.
         UnknownData: its data set is not there.
     """
     kind, _, rest = text.partition(":")
-    if kind == "table" and rest:
-        return read_accuracy_table(Path(rest), space)
-    if kind == "surrogate" and rest:
-        return read_surrogate(Path(rest), space)
-    if kind != "proxy" or not rest:
+    if kind == "proxy" and rest:
+        return _proxy(text, rest, space)
+    if kind == "supernet" and rest:
+        return _supernet(Path(rest), space)
+    if kind not in ("surrogate", "table") or not rest:
         raise RequestError(f"cannot read accuracy source {text!r}: {_HELP}")
+    if space is None:
+        raise RequestError(f"{text} speaks of genomes: give the --space they are of")
+    return read_accuracy_table(Path(rest), space) if kind == "table" else read_surrogate(Path(rest), space)
+
+
+def _supernet(folder: Path, space: SearchSpace | None) -> SupernetAccuracy:
+    found = SupernetAccuracy.of(folder)
+    if space is not None and found.space_fingerprint != space.fingerprint:
+        raise RequestError(
+            f"the supernet in {folder} is for another space than {space.name}: give --space {folder / 'space.toml'}"
+        )
+    return found
+
+
+def _proxy(text: str, rest: str, space: SearchSpace | None) -> ProxyTraining:
     data, *options = rest.split(",")
     given = dict(option.partition("=")[::2] for option in options)
     if unknown := sorted(set(given) - {"epochs", "recipe"}):
@@ -38,7 +54,7 @@ def parse_accuracy(text: str, space: SearchSpace) -> Evaluator | Surrogate:
         if not given["epochs"].isdecimal() or int(given["epochs"]) < 1:
             raise RequestError(f"accuracy source {text!r}: epochs is a positive number, not {given['epochs']!r}")
         recipe = recipe.model_copy(update={"epochs": int(given["epochs"])})
-    found = search_data(data)
-    any_network = space.network(space.decode(space.sizes * 0))
-    check_fits(any_network, found)
+    if space is not None:
+        found = search_data(data, size=(space.frame.height, space.frame.width))
+        check_fits(space.network(space.decode(space.sizes * 0)), found)
     return ProxyTraining(data, recipe)

@@ -4,7 +4,7 @@ What it knows of a network are its choices, one-hot, and the logarithms of its g
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
 from mnas_evo.accuracy.table import read_accuracy_table
-from mnas_evo.errors import RequestError
-from mnas_evo.files import fingerprint, read_text
+from mnas_evo.errors import RequestError, SpaceError
+from mnas_evo.files import fingerprint
 from mnas_evo.latency.contract import Prediction
 from mnas_evo.latency.features import features_of_layers
 from mnas_evo.latency.scoring import rank_correlations
@@ -79,13 +79,38 @@ class SurrogateFeatures:
 
 
 @dataclass(frozen=True)
+class Evaluated:
+    """Top-1, percent, of networks by their full strings, and the file or folder where they stand."""
+
+    where: Path
+    top1: Mapping[str, float]
+
+    @property
+    def array(self) -> Matrix:
+        """Their top-1, percent (n,)."""
+        return np.array(list(self.top1.values()))
+
+    def genes(self, space: SearchSpace) -> Genes:
+        """Their genomes (n, g).
+
+        Raises:
+            SpaceError: a network is not of this space.
+        """
+        networks = [parse_network(string) for string in self.top1]
+        for string, network in zip(self.top1, networks, strict=True):
+            if network.frame != space.frame:
+                raise SpaceError(f"{self.where}: {string} has another input, stem, head or classes than {space.name}")
+        return np.array([space.encode(network.architecture) for network in networks])
+
+
+@dataclass(frozen=True)
 class TopOneSurrogate:
     """Predicts top-1, percent, of genomes of one space; `quality` is that of each model, out of fold.
 
     Intervals are `reach` times as wide as the model is unsure, which held nine in ten networks out of fold.
     """
 
-    path: Path
+    evaluated: Evaluated
     features: SurrogateFeatures
     model: Fitted
     reach: float
@@ -94,13 +119,14 @@ class TopOneSurrogate:
 
     @property
     def fingerprint(self) -> str:
-        """The file's content, and the model."""
-        return fingerprint("surrogate", self.chosen, read_text(self.path))
+        """What was evaluated, and the model."""
+        entries = (f"{network} {top1!r}" for network, top1 in self.evaluated.top1.items())
+        return fingerprint("surrogate", self.chosen, *entries)
 
     @property
     def source(self) -> str:
         """What its figures are called in an archive."""
-        return f"surrogate:{self.path.name}"
+        return f"surrogate:{self.evaluated.where.name}"
 
     def predict(self, genes: Genes) -> Prediction:
         """Top-1 of genomes (n, g), with a 90 % interval."""
@@ -123,21 +149,33 @@ def read_surrogate(path: Path, space: SearchSpace, *, seed: int = 0) -> TopOneSu
         SpaceError: an architecture is not of this space.
         RequestError: too few were evaluated.
     """
-    features = SurrogateFeatures(space)
-    genes, top1 = read_top1(path, space)
-    return _fit(path, features, features.of_genes(genes), top1, seed=seed)
+    return fit_surrogate(read_evaluated(path, space), space, seed=seed)
 
 
-def read_top1(path: Path, space: SearchSpace) -> tuple[Genes, Matrix]:
-    """Genomes (n, g) of a CSV's architectures, and their top-1, percent (n,).
+def read_evaluated(path: Path, space: SearchSpace) -> Evaluated:
+    """What a CSV of architecture and top1 lists.
 
     Raises:
         DamagedFile: a line cannot be read.
-        SpaceError: an architecture is not of this space.
     """
-    entries = read_accuracy_table(path, space).entries
-    genes = np.array([space.encode(parse_network(string).architecture) for string in entries])
-    return genes, np.array([top1 for top1, _ in entries.values()])
+    return Evaluated(path, {string: top1 for string, (top1, _) in read_accuracy_table(path, space).entries.items()})
+
+
+def fit_surrogate(evaluated: Evaluated, space: SearchSpace, *, seed: int = 0) -> TopOneSurrogate:
+    """Fits a surrogate on networks that were evaluated.
+
+    Raises:
+        SpaceError: a network is not of this space.
+        RequestError: too few were evaluated.
+    """
+    if len(evaluated.top1) < FEWEST:
+        raise RequestError(
+            f"{evaluated.where} lists {len(evaluated.top1)} architectures, a surrogate needs at least {FEWEST}; "
+            "evaluate more"
+        )
+    genes = evaluated.genes(space)
+    features = SurrogateFeatures(space)
+    return _fit(evaluated, features, features.of_genes(genes), seed=seed)
 
 
 @dataclass(frozen=True)
@@ -157,14 +195,16 @@ def score_top1(path: Path, *, space: SearchSpace, train: int, seed: int) -> TopO
     Raises:
         RequestError: too few would be on either side.
     """
-    genes, top1 = read_top1(path, space)
+    evaluated = read_evaluated(path, space)
+    strings, top1 = list(evaluated.top1), evaluated.array
     if not FEWEST <= train <= len(top1) - 2:
         raise RequestError(f"of {len(top1)} architectures, {FEWEST} to {len(top1) - 2} can be fitted on, not {train}")
+    genes = evaluated.genes(space)
     features = SurrogateFeatures(space)
     order = np.random.default_rng(seed).permutation(len(top1))
     fitted, held = order[:train], order[train:]
-    vectors = features.of_genes(genes)
-    found = _fit(path, features, vectors[fitted], top1[fitted], seed=seed)
+    known = Evaluated(path, {strings[i]: evaluated.top1[strings[i]] for i in fitted})
+    found = _fit(known, features, features.of_genes(genes[fitted]), seed=seed)
     said = found.predict(genes[held])
     covered = np.mean((said.low <= top1[held]) & (top1[held] <= said.high))
     quality = rank_quality(said.value, top1[held])
@@ -176,11 +216,8 @@ def rank_quality(predicted: Matrix, known: Matrix) -> RankQuality:
     return RankQuality(*rank_correlations(predicted, known), float(np.mean(np.abs(predicted - known))))
 
 
-def _fit(path: Path, features: SurrogateFeatures, vectors: Matrix, top1: Matrix, *, seed: int) -> TopOneSurrogate:
-    if len(top1) < FEWEST:
-        raise RequestError(
-            f"{path} lists {len(top1)} architectures, a surrogate needs at least {FEWEST}; evaluate more"
-        )
+def _fit(evaluated: Evaluated, features: SurrogateFeatures, vectors: Matrix, *, seed: int) -> TopOneSurrogate:
+    top1 = evaluated.array
     with threadpool_limits(1):
         quality, reach = {}, {}
         for name, fit in MODELS.items():
@@ -190,7 +227,8 @@ def _fit(path: Path, features: SurrogateFeatures, vectors: Matrix, top1: Matrix,
             quality[name] = rank_quality(said, top1)
             reach[name] = float(np.quantile(np.abs(said - top1) / unsure, _CONFIDENCE, method="higher"))
         chosen = max(quality, key=lambda name: quality[name].kendall)
-        return TopOneSurrogate(path, features, MODELS[chosen](vectors, top1, seed), reach[chosen], chosen, quality)
+        model = MODELS[chosen](vectors, top1, seed)
+        return TopOneSurrogate(evaluated, features, model, reach[chosen], chosen, quality)
 
 
 def _gaussian_process(vectors: Matrix, top1: Matrix, seed: int) -> Fitted:

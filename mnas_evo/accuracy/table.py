@@ -1,7 +1,7 @@
 """Accuracy from a CSV of architecture, top1[, top1_std]: exact, and silent about nothing."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 from mnas_evo.errors import DamagedFile, RequestError
 from mnas_evo.files import fingerprint, read_csv, read_text
 from mnas_evo.latency.contract import Prediction
+from mnas_evo.space.architecture import Frame
 from mnas_evo.space.notation import format_network, parse_network
 from mnas_evo.space.space import Genes, SearchSpace
 
@@ -56,18 +57,39 @@ def read_accuracy_table(path: Path, space: SearchSpace) -> AccuracyTable:
         DamagedFile: a line cannot be read or stands there twice; it is named.
     """
     entries: dict[str, tuple[float, float]] = {}
-    for line, row in read_csv(path, ("architecture", "top1")):
-        where = f"{path}, line {line}"
-        string = format_network(parse_network(row["architecture"], defaults=space.frame))
-        if string in entries:
-            raise DamagedFile(f"{where}: {string} stands there twice")
+    for line in accuracy_lines(path, task=space.frame):
+        if line.string in entries:
+            raise DamagedFile(f"{line.where}: {line.string} stands there twice")
+        entries[line.string] = (line.top1, line.deviation)
+    if not entries:
+        raise RequestError(f"{path} lists no architecture")
+    return AccuracyTable(path, space, entries)
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyLine:
+    """A line of such a file: where it stands, the full string, top-1 and its deviation, percent, and all columns."""
+
+    where: str
+    string: str
+    top1: float
+    deviation: float
+    row: Mapping[str, str]
+
+
+def accuracy_lines(path: Path, *, task: Frame) -> Iterator[AccuracyLine]:
+    """Lines of a CSV; what a string leaves unsaid, input and classes, is taken from `task`.
+
+    Raises:
+        DamagedFile: a line cannot be read; it is named.
+    """
+    for number, row in read_csv(path, ("architecture", "top1")):
+        where = f"{path}, line {number}"
+        string = format_network(parse_network(row["architecture"], defaults=task))
         try:
             top1, deviation = float(row["top1"]), float(row.get("top1_std") or 0)
         except ValueError as error:
             raise DamagedFile(f"{where}: {error}") from error
         if not (math.isfinite(top1) and 0 <= top1 <= 100 and deviation >= 0):
             raise DamagedFile(f"{where}: top1 {row['top1']} is no percentage")
-        entries[string] = (top1, deviation)
-    if not entries:
-        raise RequestError(f"{path} lists no architecture")
-    return AccuracyTable(path, space, entries)
+        yield AccuracyLine(where, string, top1, deviation, row)

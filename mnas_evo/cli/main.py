@@ -9,6 +9,8 @@ import typer
 from mnas_evo.cli import device_commands, model_commands, predictor_commands, search_commands
 from mnas_evo.cli.demo import demo
 from mnas_evo.cli.import_command import import_file
+from mnas_evo.cli.rank_command import rank_check
+from mnas_evo.cli.supernet_command import supernet
 from mnas_evo.errors import MnasEvoError
 
 STATUS_ERROR = 2
@@ -32,6 +34,8 @@ for command in (
     predictor_commands.fit,
     predictor_commands.predict,
     predictor_commands.score,
+    supernet,
+    rank_check,
     search_commands.search,
     search_commands.remeasure,
     model_commands.train,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mnas_evo.cli.terminal import JsonOption, is_unicode, print_json, print_table, stage, tell
+from mnas_evo.cli.terminal import DATA_HELP, JsonOption, is_unicode, print_json, print_table, stage, tell
 
 
 def describe(
@@ -87,9 +87,12 @@ def describe(
 
 def train(
     arch: Annotated[str, typer.Argument(help="A name, a string, or RUN#rank.")],
-    data: Annotated[str, typer.Option(help="A data set's name: digits")],
+    data: Annotated[str, typer.Option(help=DATA_HELP)],
     out: Annotated[Path, typer.Option(help="Folder for model.pt and training.json; one that exists is gone on with.")],
     recipe: Annotated[str, typer.Option(help="A recipe's name or TOML file.")] = "quick",
+    resolution: Annotated[
+        int | None, typer.Option(help="Height and width that images are brought to; their own if not given.", min=1)
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's own.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.", min=0, max=2**31 - 1)] = 0,
 ) -> None:
@@ -103,7 +106,8 @@ def train(
     chosen = load_recipe(recipe)
     if epochs is not None:
         chosen = chosen.model_copy(update={"epochs": epochs})
-    request = TrainingRequest(read_one(arch, task=task_of(search_data(data))), data, chosen, seed)
+    task = task_of(search_data(data, size=(resolution, resolution) if resolution else None))
+    request = TrainingRequest(read_one(arch, task=task), data, chosen, seed)
     with stage("training") as report:
         train_final(
             out,
@@ -115,7 +119,7 @@ def train(
 
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="The model.pt of a training.")],
-    data: Annotated[str, typer.Option(help="A data set's name; its test images are used.")],
+    data: Annotated[str, typer.Option(help=f"{DATA_HELP} Its test images are used.")],
     out: Annotated[Path, typer.Option(help="Folder for evaluation.json and confusion.csv.")],
     on: Annotated[str, typer.Option(help="Target on which its latency is measured.")] = "local",
     listen: Annotated[

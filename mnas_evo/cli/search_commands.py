@@ -74,7 +74,10 @@ def _space_entry(space: "SearchSpace") -> dict[str, Any]:
 
 def search(
     accuracy: Annotated[
-        str, typer.Option(help="proxy:DATA[,epochs=5,recipe=quick], surrogate:FILE.csv or table:FILE.csv")
+        str,
+        typer.Option(
+            help="proxy:DATA[,epochs=5,recipe=quick], supernet:DIR, surrogate:CSV, surrogate:RUN or table:CSV"
+        ),
     ],
     run: Annotated[Path, typer.Option(help="Folder of the run; one that exists is gone on with.")],
     space: Annotated[str, typer.Option(help="A space's name or TOML file.")] = "paper",

@@ -15,6 +15,9 @@ from rich.table import Table
 
 _FILE_WIDTH = 400  # a table written to a file or a pipe is not folded
 
+DATA_HELP = (
+    "digits, fashion-mnist, cifar10, imagefolder:DIR, parquet:DIR or hub:NAME; @5000 after it: so many training images."
+)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 Report = Callable[[float, str], None]
 """Called with the share done, 0 to 1, and what is being done."""

@@ -4,87 +4,141 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
-from mnas_evo.errors import UnknownData
+from mnas_evo.data.decoding import Form, Look, decode, decode_into, look_at
+from mnas_evo.data.images import Images, ImageSet
+from mnas_evo.data.parts import Part, class_names
+from mnas_evo.data.sources import find_source
+from mnas_evo.data.splits import Chosen, Split, learn_rows, search_rows, split_of, test_rows
+from mnas_evo.data.streamed import StreamedImages
+from mnas_evo.errors import RequestError
 
-NAMES = ("digits",)
-_TEST_SHARE = 0.2
-_VALIDATION_SHARE = 0.25
-_TEST_SEED = 0  # the test split is the data set's own: no seed of a search or a training moves it
+__all__ = ["ImageSet", "Images", "SearchData", "Split", "StreamedImages", "search_data", "task_size", "test_data"]
 
-
-@dataclass(frozen=True, slots=True)
-class ImageSet:
-    """Images as uint8 (n, channels, height, width) with labels as int64 (n,)."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def rows(self, rows: NDArray[np.int64]) -> "ImageSet":
-        """Some of the images."""
-        return ImageSet(self.images[rows], self.labels[rows])
+_IN_MEMORY_BYTES = 4 << 30  # of decoded pixels; sets with more are decoded batch by batch
 
 
 @dataclass(frozen=True, slots=True)
 class SearchData:
-    """What a search may see: training and validation images, and what the classes are called."""
+    """What a search may see: training and validation images, what the classes are called, and how it was split."""
 
     name: str
     classes: tuple[str, ...]
-    train: ImageSet
-    validation: ImageSet
+    train: Images
+    validation: Images
+    split: Split
 
 
-def search_data(name: str, *, seed: int = 0) -> SearchData:
-    """Training and validation images of a data set; the split between them is the seed's.
-
-    Raises:
-        UnknownData: no such data set.
-    """
-    classes, everything = _load(name)
-    learn, _ = _test_split(everything)
-    train, validation = train_test_split(
-        learn, test_size=_VALIDATION_SHARE, random_state=seed, stratify=everything.labels[learn]
-    )
-    return SearchData(name, classes, everything.rows(np.sort(train)), everything.rows(np.sort(validation)))
-
-
-def test_data(name: str) -> ImageSet:
-    """Test images of a data set, which only final evaluation reads.
+def search_data(name: str, *, seed: int = 0, size: tuple[int, int] | None = None) -> SearchData:
+    """Training and validation images of a data set at a (height, width); the split between them is the seed's.
 
     Raises:
         UnknownData: no such data set.
+        RequestError: images differ in size and none was given, or @N asks for more images than there are.
+        DamagedFile: images, labels or columns that cannot be read.
     """
-    _, everything = _load(name)
-    return everything.rows(_test_split(everything)[1])
+    return _search_data(name, seed, size)
 
 
-def _test_split(everything: ImageSet) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    learn, test = train_test_split(
-        np.arange(len(everything)), test_size=_TEST_SHARE, random_state=_TEST_SEED, stratify=everything.labels
-    )
-    return np.sort(learn), np.sort(test)
+def test_data(name: str, *, size: tuple[int, int] | None = None) -> Images:
+    """Test images of a data set, which only final evaluation reads; their channels and size are the training images'.
+
+    Raises:
+        UnknownData: no such data set.
+        RequestError: images differ in size and none was given.
+        DamagedFile: images, labels or columns that cannot be read.
+    """
+    place, _ = _parsed(name)
+    return images_of((test_rows(find_source(place)),), _form(place, size))[0]
 
 
-@lru_cache(maxsize=2)  # a proxy search reads the same set for every network
-def _load(name: str) -> tuple[tuple[str, ...], ImageSet]:
-    if name != "digits":
-        raise UnknownData(f"no data set {name!r} here; known are {', '.join(NAMES)}")
-    return _digits()
+def task_size(name: str) -> tuple[int, int] | None:
+    """The (height, width) of a data set's images; None where they differ, and a size must be given.
+
+    Raises:
+        UnknownData: no such data set.
+        DamagedFile: images, labels or columns that cannot be read.
+    """
+    sizes = _look(_parsed(name)[0]).sizes
+    return sizes[0] if len(sizes) == 1 else None
 
 
-def _digits() -> tuple[tuple[str, ...], ImageSet]:
-    """1,797 scans of handwritten digits (Alpaydin and Kaynak 1998, in scikit-learn), enlarged from 8x8 to 32x32."""
-    found = load_digits()
-    small = torch.from_numpy(found.images.astype(np.float32))[:, None] * (255 / 16)
-    large = F.interpolate(small, size=(32, 32), mode="bilinear", align_corners=False)
-    images = large.round().clamp(0, 255).to(torch.uint8).numpy()
-    return tuple(str(digit) for digit in range(10)), ImageSet(images, found.target.astype(np.int64))
+def images_of(chosen: tuple[Chosen, ...], form: Form, *, limit_bytes: int = _IN_MEMORY_BYTES) -> tuple[Images, ...]:
+    """Images of one split: kept decoded where the whole split fits the limit, else those chosen, else streamed.
+
+    Raises:
+        DamagedFile: images that cannot be decoded.
+        RequestError: images of another size, where no size was given.
+    """
+    part, each_bytes = chosen[0].part, int(np.prod(form.shape))
+    rows = np.concatenate([some.rows for some in chosen])
+    if len(part) * each_bytes <= limit_bytes:
+        kept = _kept(part, form)
+        kept.fill(rows)
+        return tuple(kept.image_set(some.rows) for some in chosen)
+    if len(rows) * each_bytes <= limit_bytes:
+        return tuple(ImageSet(decode(part, some.rows, form), part.labels[some.rows]) for some in chosen)
+    return tuple(StreamedImages(part, some.rows, form) for some in chosen)
+
+
+class _Kept:
+    """The decoded pixels of a split, filled as they are asked for: other seeds and sizes of split find them done."""
+
+    def __init__(self, part: Part, form: Form) -> None:
+        self._part = part
+        self._form = form
+        self._pixels = np.empty((len(part), *form.shape), np.uint8)
+        self._done = np.zeros(len(part), np.bool_)
+
+    def fill(self, rows: NDArray[np.int64]) -> None:
+        missing = np.sort(rows[~self._done[rows]])
+        decode_into(self._pixels, missing, (self._part, missing), self._form)
+        self._done[missing] = True
+
+    def image_set(self, rows: NDArray[np.int64]) -> ImageSet:
+        return ImageSet(self._pixels[rows], self._part.labels[rows])
+
+
+@lru_cache(maxsize=3)  # train, validation and test of one set
+def _kept(part: Part, form: Form) -> _Kept:
+    return _Kept(part, form)
+
+
+@lru_cache(maxsize=1)  # a proxy search reads the same set for every network
+def _search_data(name: str, seed: int, size: tuple[int, int] | None) -> SearchData:
+    place, count = _parsed(name)
+    source, form = find_source(place), _form(place, size)
+    train, validation = search_rows(source, seed=seed, count=count)
+    if train.part is validation.part:
+        trains, validates = images_of((train, validation), form)
+    else:
+        (trains,), (validates,) = images_of((train,), form), images_of((validation,), form)
+    return SearchData(name, class_names(train.part), trains, validates, split_of(train, validation, seed=seed))
+
+
+def _parsed(name: str) -> tuple[str, int | None]:
+    """A DATA string without its @N, and N."""
+    place, at, count = name.rpartition("@")
+    if not at or not count.isdecimal():
+        return name, None
+    return place, int(count)
+
+
+@lru_cache(maxsize=4)
+def _look(place: str) -> Look:
+    learn = learn_rows(find_source(place))
+    return look_at(learn.part, learn.rows)
+
+
+def _form(place: str, size: tuple[int, int] | None) -> Form:
+    look = _look(place)
+    if size is not None:
+        return Form(look.channels, *size, resizes=True)
+    if len(look.sizes) > 1:
+        smallest, largest = ("x".join(map(str, look.sizes[end])) for end in (0, -1))
+        raise RequestError(
+            f"the images of {place} differ in size ({smallest} to {largest}, height x width); give one size to bring "
+            "them to: --resolution 64"
+        )
+    return Form(look.channels, *look.sizes[0], resizes=False)

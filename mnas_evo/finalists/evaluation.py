@@ -38,9 +38,9 @@ def evaluate(folder: Path, checkpoint: Checkpoint, *, data: str, device: Device,
         RequestError: images or classes do not fit the network.
         DeviceError: the device failed.
     """
-    images = test_data(data)
-    found = evaluate_checkpoint(checkpoint, images)
     frame = checkpoint.network.frame
+    images = test_data(data, size=(frame.height, frame.width))
+    found = evaluate_checkpoint(checkpoint, images)
     name = format_network(checkpoint.network)
     reference = ("mobilenet-v2", lower(named_network("mobilenet-v2", task=frame)))
     with tempfile.TemporaryDirectory() as scratch:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnas_evo.data.datasets import search_data
+from mnas_evo.data.datasets import Split, search_data
 from mnas_evo.errors import RequestError
 from mnas_evo.files import Form, only_process, read_form, versions, write_form
 from mnas_evo.space.architecture import Network
@@ -15,13 +15,14 @@ from mnas_evo.training.task import check_fits
 
 
 class TrainingForm(Form):
-    """training.json: what was asked, and the epochs once they are done."""
+    """training.json: what was asked, how the images were split, and the epochs once they are done."""
 
     network: str
     data: str
     recipe: Recipe
     seed: int
     versions: dict[str, str]
+    split: Split | None = None
     epochs: tuple[Epoch, ...] = ()
 
 
@@ -53,12 +54,14 @@ def train_final(folder: Path, request: TrainingRequest, *, epoch_done: EpochDone
         path, model = folder / "training.json", folder / "model.pt"
         if path.exists():
             found = read_form(path, TrainingForm)
-            if found.model_copy(update={"epochs": (), "versions": asked.versions}) != asked:
+            if found.model_copy(update={"epochs": (), "split": None, "versions": asked.versions}) != asked:
                 raise RequestError(f"{folder} holds another training ({found.network}); give another --out")
             if model.exists():
                 return load_checkpoint(model)
-        data = search_data(request.data)
+        frame = request.network.frame
+        data = search_data(request.data, size=(frame.height, frame.width))
         check_fits(request.network, data)
+        asked = asked.model_copy(update={"split": data.split})
         write_form(path, asked)
         trained = train(
             request.network,

@@ -12,11 +12,15 @@ from mnas_evo.space.graph import Graph, Layer, Op
 
 @dataclass(frozen=True, slots=True)
 class ModuleOptions:
-    """What training adds to a graph. Batch norm's momentum is torch's (the paper's .99 is torch's .01)."""
+    """What training adds to a graph. Batch norm's momentum is torch's (the paper's .99 is torch's .01).
+
+    Without `norm_statistics` batch norm keeps no running ones and takes those of each batch, as in a supernet.
+    """
 
     dropout: float = 0.2
     norm_momentum: float = 0.01
     norm_eps: float = 1e-3
+    norm_statistics: bool = True
 
 
 class GraphNetwork(nn.Module):
@@ -26,7 +30,7 @@ class GraphNetwork(nn.Module):
         super().__init__()
         self.graph = graph
         self.options = options or ModuleOptions()
-        self.layers = nn.ModuleList(_LayerModule(layer, self.options) for layer in graph.layers)
+        self.layers = nn.ModuleList(LayerModule(layer, self.options) for layer in graph.layers)
 
     def forward(self, images: Tensor) -> Tensor:
         value = images
@@ -35,7 +39,7 @@ class GraphNetwork(nn.Module):
         return value.flatten(1)
 
 
-class _LayerModule(nn.Module):
+class LayerModule(nn.Module):
     """Runs a layer's ops in order, reading each op's inputs by index."""
 
     def __init__(self, layer: Layer, options: ModuleOptions) -> None:
@@ -94,15 +98,19 @@ class _Convolution(nn.Module):
             groups=op.groups,
             bias=not op.norm,
         )
-        self.norm = (
-            nn.BatchNorm2d(op.out_shape[0], eps=options.norm_eps, momentum=options.norm_momentum) if op.norm else None
-        )
+        self.norm = _norm(op.out_shape[0], options) if op.norm else None
 
     def forward(self, value: Tensor) -> Tensor:
         if self._extra_pads is not None:
             value = F.pad(value, self._extra_pads)
         value = self.conv(value)
         return value if self.norm is None else self.norm(value)
+
+
+def _norm(channels: int, options: ModuleOptions) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(
+        channels, eps=options.norm_eps, momentum=options.norm_momentum, track_running_stats=options.norm_statistics
+    )
 
 
 class _Linear(nn.Linear):

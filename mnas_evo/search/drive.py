@@ -1,19 +1,12 @@
 """Drives a searcher through a problem into an archive, from nothing or from where a killed run stopped."""
 
-import hashlib
 import math
-import multiprocessing
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from os import _exit
 
-from mnas_evo.accuracy.contract import Evaluation, Evaluator
-from mnas_evo.errors import MnasEvoError, RequestError, RunChanged, TrainingFailed
+from mnas_evo.accuracy.contract import Evaluation
+from mnas_evo.accuracy.evaluating import Evaluate, evaluating, network_seed
+from mnas_evo.errors import RunChanged
 from mnas_evo.search.archive import Archive, Tell, Value
 from mnas_evo.search.contract import Outcome, Searcher
 from mnas_evo.search.objectives import Problem
@@ -58,7 +51,7 @@ def drive(
     for tell in archive.tells():
         recorded.setdefault(tell.batch, {})[tell.slot] = tell
     draws = 0
-    with _evaluations(problem.dear, workers) as evaluate:
+    with evaluating(problem.dear, workers) as evaluate:
         filler = _Filler(problem, archive, evaluate, seed=seed, budget=evaluations, progress=progress)
         for batch in range(evaluations * DRAWS_PER_EVALUATION + 1):
             genes = searcher.ask()
@@ -73,21 +66,6 @@ def drive(
             if draws >= evaluations * DRAWS_PER_EVALUATION:
                 break
     return Ending("draws", filler.paid, draws)
-
-
-def network_seed(seed: int, network: str) -> int:
-    """The seed an architecture is evaluated with: its own in every run of one seed, whatever the order."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {network}".encode()).digest()[:4], "big") >> 1
-
-
-def evaluate_all(
-    evaluator: Evaluator, networks: Sequence[Network], *, seed: int, workers: int
-) -> Iterator[tuple[Network, Evaluation | str]]:
-    """Evaluates networks outside any search, in the order they end; a failure comes as its message."""
-    tasks = [(network, network_seed(seed, format_network(network))) for network in networks]
-    with _evaluations(evaluator, workers) as evaluate:
-        for number, result in evaluate(tasks):
-            yield networks[number], result
 
 
 def _check_replay(told: dict[int, Tell], networks: list[Network], batch: int) -> None:
@@ -107,7 +85,7 @@ class _Filler:
         self,
         problem: Problem,
         archive: Archive,
-        evaluate: "_Evaluate",
+        evaluate: Evaluate,
         *,
         seed: int,
         budget: int,
@@ -187,61 +165,3 @@ def _outcome(tell: Tell, problem: Problem) -> Outcome:
     if tell.kind == "values":
         return problem.outcome(tell.values)
     return Outcome(tell.kind, violation=tell.violation)
-
-
-def _evaluate(evaluator: Evaluator | None, network: Network, seed: int) -> Evaluation | str:
-    """One evaluation, in whatever process; why it gave no result, where it did not."""
-    assert evaluator is not None
-    try:
-        return evaluator.evaluate(network, seed=seed)
-    except TrainingFailed as error:
-        return str(error)[:500]
-    except (
-        RuntimeError
-    ) as error:  # torch's word for no memory and the like: not the network's fault, so no result of it
-        raise MnasEvoError(f"an evaluation broke off ({error}); what was evaluated is kept") from error
-
-
-_Evaluate = Callable[[Sequence[tuple[Network, int]]], Iterator[tuple[int, Evaluation | str]]]
-"""Evaluates (network, seed) tasks and gives (task number, result) as each ends."""
-
-
-@contextmanager
-def _evaluations(dear: Evaluator | None, workers: int) -> Iterator[_Evaluate]:
-    """Where evaluations run: in this process one by one, or in `workers` others."""
-    if workers < 1:
-        raise RequestError(f"workers is at least 1, not {workers}")
-    if dear is None or workers == 1:
-        yield lambda tasks: ((number, _evaluate(dear, *task)) for number, task in enumerate(tasks))
-        return
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-
-    def evaluate(tasks: Sequence[tuple[Network, int]]) -> Iterator[tuple[int, Evaluation | str]]:
-        futures = {executor.submit(_evaluate, dear, *task): number for number, task in enumerate(tasks)}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool as error:
-            raise MnasEvoError(
-                "a worker process died (out of memory?); what was evaluated is kept, run the command again with fewer "
-                "--workers"
-            ) from error
-
-    try:
-        yield evaluate
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """No worker outlives the search, even one that was killed, or speaks up when it is stopped."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        _exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()

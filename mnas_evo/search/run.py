@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnas_evo.accuracy.contract import Evaluator
+from mnas_evo.accuracy.contract import Evaluator, Surrogate
+from mnas_evo.accuracy.evaluating import evaluate_all
 from mnas_evo.accuracy.spec import parse_accuracy
+from mnas_evo.accuracy.surrogate import Evaluated, fit_surrogate
 from mnas_evo.bundled import is_bundled
 from mnas_evo.errors import Infeasible, RequestError, RunChanged
 from mnas_evo.files import Form, only_process, read_form, versions, write_form
@@ -13,13 +15,14 @@ from mnas_evo.latency.predictor import load_predictor, predictor_fingerprint
 from mnas_evo.latency.table import find_table
 from mnas_evo.search.archive import Archive, Measurement
 from mnas_evo.search.contract import Searcher
-from mnas_evo.search.drive import Ending, Progress, drive, evaluate_all
+from mnas_evo.search.drive import Ending, Progress, drive
 from mnas_evo.search.front import candidates
 from mnas_evo.search.nsga2 import Nsga2
 from mnas_evo.search.objectives import Counted, Problem, Source, parse_limits, parse_objectives
 from mnas_evo.search.random_search import RandomSearch
 from mnas_evo.space.named import LANDMARKS, named_network
 from mnas_evo.space.notation import format_network
+from mnas_evo.space.space import SearchSpace
 from mnas_evo.space.space_file import load_space
 
 ALGORITHMS: dict[str, Callable[..., Searcher]] = {
@@ -76,6 +79,30 @@ def open_run(folder: Path) -> tuple[RunForm, Archive]:
     if not (folder / "run.json").is_file():
         raise RequestError(f"{folder} holds no search; start one: mnas-evo search --run {folder}")
     return read_form(folder / "run.json", RunForm), Archive(archive_path(folder))
+
+
+def accuracy_source(text: str, space: SearchSpace | None) -> Evaluator | Surrogate:
+    """The accuracy source a specification names; `surrogate:RUN` is fitted on what that search has paid for so far.
+
+    Raises:
+        RequestError: it cannot be read, or does not fit the space.
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "surrogate" and space is not None and Path(rest).is_dir():
+        return fit_surrogate(_paid_for(Path(rest)), space)
+    return parse_accuracy(text, space)
+
+
+def _paid_for(folder: Path) -> Evaluated:
+    form, archive = open_run(folder)
+    with archive:
+        tells = archive.tells()
+    # A repeat cost no time, nor did what a surrogate or a table said, to be learnt from as if it had been seen.
+    paid = (tell for tell in tells if tell.kind == "values" and tell.seconds > 0)
+    top1 = {tell.network: tell.values["top1"].value for tell in paid}
+    if not top1:
+        raise RequestError(f"{folder} holds no evaluated network: its top-1 is from {form.accuracy}; name another run")
+    return Evaluated(folder, top1)
 
 
 def search(folder: Path, request: SearchRequest, *, progress: Progress) -> Ending:
@@ -198,7 +225,7 @@ def _problem(request: SearchRequest) -> tuple[Problem, dict[str, str]]:
         cheap[quantity] = Source(Counted(space, quantity), "counted")
     dear: Evaluator | None = None
     if "top1" in needed:
-        accuracy = parse_accuracy(request.accuracy, space)
+        accuracy = accuracy_source(request.accuracy, space)
         pins["accuracy"] = accuracy.fingerprint
         if isinstance(accuracy, Evaluator):
             dear = accuracy

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,16 @@ class SearchSpace:
         for b, columns in enumerate(self._columns, start=1):
             found[[column for column in columns if column >= len(self.shared)]] = b
         return found
+
+    @cached_property
+    def gene_options(self) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+        """What each gene chooses: its kind, of GENES, and its options in order; length g."""
+        found = {
+            column: (kind, options)
+            for columns, block in zip(self._columns.tolist(), self.blocks, strict=True)
+            for column, kind, options in zip(columns, GENES, block.options, strict=True)
+        }
+        return tuple(found[column] for column in range(len(self.sizes)))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -204,6 +215,18 @@ class SearchSpace:
     def layers(self) -> list[Layer]:
         """Every layer that an architecture of this space can contain, once each: what a table must cover."""
         return list(self._layers)
+
+    def placed_layers(self) -> dict[str, list[Layer]]:
+        """Every layer that can stand at each place of a graph: `stem`, `BLOCK.LAYER`, `head`, `classifier`."""
+        found: dict[str, dict[Layer, None]] = {"stem": {stem_layer(self.frame): None}}
+        for b, rows in enumerate(self._variants):
+            for block in dict.fromkeys(block for variants in rows for block in variants):
+                for depth, layer in enumerate(self._layers_of(b, block), start=1):
+                    found.setdefault(f"{b + 1}.{depth}", {})[layer] = None
+        for channels in self._inputs[-1]:
+            for place, layer in zip(("head", "classifier"), self._head_of(channels), strict=True):
+                found.setdefault(place, {})[layer] = None
+        return {place: list(layers) for place, layers in found.items()}
 
     def layer_indices(self, genes: Genes) -> Indices:
         """Indices into `layers()` of each architecture's layers, in their order, shape (n, most layers).

@@ -135,14 +135,21 @@ def load_space(name_or_path: str) -> SearchSpace:
         SpaceError: no such space or file, or a file with faults, all of which are named.
         OtherFormat: a file of another format number.
     """
-    if name_or_path in space_names():
-        return parse_space((_stock() / f"{name_or_path}.toml").read_text(encoding="utf-8"), source=name_or_path)
-    path = Path(name_or_path)
+    return parse_space(space_text(name_or_path), source=name_or_path)
+
+
+def space_text(name_or_path: str) -> str:
+    """The TOML text of a space by name, or of a file.
+
+    Raises:
+        SpaceError: no such space or file, or a file of other bytes than text.
+    """
+    path = _stock() / f"{name_or_path}.toml" if name_or_path in space_names() else Path(name_or_path)
     if not path.is_file():
         known = ", ".join(space_names())
         raise SpaceError(f"no space is called {name_or_path!r} and no such file exists; known are {known}")
     try:
-        return parse_space(path.read_text(encoding="utf-8"), source=name_or_path)
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise SpaceError(f"{name_or_path} is no text file") from error
 

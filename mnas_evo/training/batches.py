@@ -1,59 +1,63 @@
-"""Batches of images in memory, shuffled and augmented by a generator of their own: any epoch can be drawn again."""
+"""Batches of an image set, shuffled and augmented by a generator of their own: any epoch can be drawn again."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from mnas_evo.data.datasets import ImageSet
+from mnas_evo.training.augmentation import Augmentation
+from mnas_evo.training.pixels import Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffled:
+    """A pass in a random order with images changed at random, both the seed's."""
+
+    seed: int
+    augmentation: Augmentation
 
 
 class Batches:
-    """One pass over an image set: (images uint8 (n, c, h, w), labels (n,)) a batch.
+    """One pass over an image set: (images (n, c, h, w), labels (n,)) a batch, in order or shuffled.
 
-    With a seed it shuffles, moves and mirrors; a last batch of one image is left out then, for batch norm needs two.
+    Shuffled, a last batch of one image is left out, for batch norm needs two.
     """
 
-    def __init__(
-        self, images: ImageSet, *, batch: int, seed: int | None = None, shift_pixels: int = 0, flip: bool = False
-    ) -> None:
-        self._images = torch.from_numpy(images.images)
-        self._labels = torch.from_numpy(images.labels)
+    def __init__(self, pixels: Pixels, *, batch: int, shuffled: Shuffled | None = None) -> None:
+        self._pixels = pixels
         self._batch = batch
-        self._seed = seed
-        self._shift_pixels = shift_pixels
-        self._flip = flip
+        self._shuffled = shuffled
 
     def __len__(self) -> int:
-        count, rest = divmod(len(self._labels), self._batch)
-        return count + (rest > (0 if self._seed is None else 1))
+        count, rest = divmod(len(self._pixels), self._batch)
+        return count + (rest > (0 if self._shuffled is None else 1))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        if self._seed is None:
-            for start in range(0, len(self._labels), self._batch):
-                yield self._images[start : start + self._batch], self._labels[start : start + self._batch]
+        if self._shuffled is None:
+            yield from self._pixels.of(self._rows(torch.arange(len(self._pixels))))
             return
-        generator = torch.Generator().manual_seed(self._seed)
-        order = torch.randperm(len(self._labels), generator=generator)
-        for number in range(len(self)):
-            rows = order[number * self._batch : (number + 1) * self._batch]
-            yield self._augmented(self._images[rows], generator), self._labels[rows]
+        generator = torch.Generator().manual_seed(self._shuffled.seed)
+        order = torch.randperm(len(self._pixels), generator=generator)
+        for images, labels in self._pixels.of(self._rows(order)):
+            yield self._shuffled.augmentation(images, generator=generator), labels
 
-    def _augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        if self._shift_pixels:
-            images = _shifted(images, self._shift_pixels, generator)
-        if self._flip:
-            mirrored = torch.rand(len(images), generator=generator) < 0.5
-            images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-        return images
+    def _rows(self, order: Tensor) -> list[Tensor]:
+        return [order[number * self._batch : (number + 1) * self._batch] for number in range(len(self))]
 
 
-def _shifted(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
-    """Each image moved by its own -pixels..pixels down and right, zeros coming in."""
-    n, _, height, width = images.shape
-    padded = F.pad(images, (pixels, pixels, pixels, pixels))
-    offsets = torch.randint(0, 2 * pixels + 1, (2, n, 1), generator=generator)
-    rows = (torch.arange(height) + offsets[0])[:, :, None]
-    columns = (torch.arange(width) + offsets[1])[:, None, :]
-    return padded.permute(0, 2, 3, 1)[torch.arange(n)[:, None, None], rows, columns].permute(0, 3, 1, 2)
+class Turns:
+    """Batches some at a time, drawn as they are used: what a loop does around each turn then falls on several."""
+
+    def __init__(self, batches: Batches, *, size: int) -> None:
+        self._batches = batches
+        self._size = size
+
+    def __len__(self) -> int:
+        return -(-len(self._batches) // self._size)
+
+    def __iter__(self) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+        batches = iter(self._batches)
+        for _ in range(len(self)):
+            yield islice(batches, self._size)

@@ -13,7 +13,7 @@ from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialis
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import format_network, parse_network
-from mnas_evo.training.loop import Normalisation
+from mnas_evo.training.normalisation import Normalisation
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
-from mnas_evo.data.datasets import ImageSet
+from mnas_evo.data.images import Images
 from mnas_evo.errors import RequestError
 from mnas_evo.training.batches import Batches
 from mnas_evo.training.checkpoint import Checkpoint
+from mnas_evo.training.pixels import pixels_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +35,17 @@ class Metrics:
     confusion: tuple[tuple[int, ...], ...]
 
 
-def evaluate_checkpoint(checkpoint: Checkpoint, images: ImageSet) -> Metrics:
+def evaluate_checkpoint(checkpoint: Checkpoint, images: Images) -> Metrics:
     """Metrics of a trained network.
 
     Raises:
         RequestError: the images have other channels or classes than the network.
     """
     frame = checkpoint.network.frame
-    if images.images.shape[1:] != (frame.channels, frame.height, frame.width):
+    if images.shape != (frame.channels, frame.height, frame.width):
         raise RequestError(
             f"the network takes images of {frame.height}x{frame.width}x{frame.channels}, these have (channels, height, "
-            f"width) {images.images.shape[1:]}"
+            f"width) {images.shape}"
         )
     if len(images) == 0 or images.labels.max() >= frame.classes:
         raise RequestError(f"the network knows {frame.classes} classes, the images have label {images.labels.max()}")
@@ -52,9 +53,9 @@ def evaluate_checkpoint(checkpoint: Checkpoint, images: ImageSet) -> Metrics:
 
 
 @torch.no_grad()
-def logits_of(checkpoint: Checkpoint, images: ImageSet) -> Tensor:
+def logits_of(checkpoint: Checkpoint, images: Images) -> Tensor:
     """Logits (n, classes)."""
-    batches = Batches(images, batch=256)
+    batches = Batches(pixels_on("cpu", images), batch=256)
     return torch.cat([checkpoint.module(checkpoint.normalisation.apply(batch)) for batch, _ in batches])
 
 

@@ -15,7 +15,9 @@ _Share = Annotated[float, Field(ge=0, lt=1)]
 class Recipe(Part):
     """How a network is trained. Learning rate rises linearly over `warmup_epochs`, then falls along a cosine to 0.
 
-    `norm_momentum` is torch's. Images are moved by up to `shift_pixels` each way and mirrored where `flip` says so.
+    `norm_momentum` is torch's. Images are moved by up to `shift_pixels` each way and mirrored where `flip` says so; a
+    part of at least `crop_area` of each is enlarged to the whole; brightness, contrast and saturation change by factors
+    of up to 1 ± `color_jitter`; a rectangle is blacked out in a share `erase` of them.
     """
 
     format: Literal[1]
@@ -32,6 +34,9 @@ class Recipe(Part):
     norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.01
     shift_pixels: Annotated[int, Field(ge=0)] = 0
     flip: bool = False
+    crop_area: Annotated[float, Field(gt=0, le=1)] = 1.0
+    color_jitter: _Share = 0.0
+    erase: _Share = 0.0
 
 
 def recipe_names() -> list[str]:

@@ -7,7 +7,7 @@ from mnas_evo.space.architecture import Frame, Network
 
 def task_of(data: SearchData) -> Frame:
     """The input and classes of a data set; the rest of the frame is the default's."""
-    _, channels, height, width = data.train.images.shape
+    channels, height, width = data.train.shape
     return Frame(height=height, width=width, channels=channels, classes=len(data.classes))
 
 

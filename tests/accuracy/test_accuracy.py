@@ -89,5 +89,5 @@ def test_a_source_that_cannot_be_read_is_an_error_that_says_how_to_write_it(text
 def test_data_that_are_not_there_or_do_not_fit_the_space_are_refused_before_anything_is_trained() -> None:
     with pytest.raises(UnknownData):
         parse_accuracy("proxy:mnist", SPACE)
-    with pytest.raises(RequestError, match="32x32x1 and 10 classes"):
+    with pytest.raises(RequestError, match="224x224x1 and 10 classes"):
         parse_accuracy("proxy:digits", load_space("paper"))

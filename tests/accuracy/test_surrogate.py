@@ -2,16 +2,30 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from real_data import real_data
+from searching import problem
 
-from mnas_evo.accuracy.surrogate import FEWEST, MODELS, SurrogateFeatures, rank_quality, read_surrogate, score_top1
+from mnas_evo.accuracy.surrogate import (
+    FEWEST,
+    MODELS,
+    SurrogateFeatures,
+    TopOneSurrogate,
+    rank_quality,
+    read_surrogate,
+    score_top1,
+)
 from mnas_evo.cli.main import run
 from mnas_evo.errors import RequestError, SpaceError
-from mnas_evo.files import write_csv
+from mnas_evo.files import versions, write_csv, write_form
+from mnas_evo.search.archive import Archive, Tell
+from mnas_evo.search.drive import drive
+from mnas_evo.search.nsga2 import Nsga2
+from mnas_evo.search.run import RunForm, accuracy_source, archive_path
 from mnas_evo.space.space import Genes
 from mnas_evo.space.space_file import load_space
 
@@ -32,6 +46,12 @@ def written(path: Path, genes: Genes, *, noise: float = 0.2) -> Path:
     found = dict(zip(SPACE.strings(genes), top1.tolist(), strict=True))
     write_csv(path, ("architecture", "top1"), [(string, f"{one:.4f}") for string, one in found.items()])
     return path
+
+
+@pytest.fixture
+def trained_on(tmp_path: Path) -> Path:
+    """A CSV of 60 networks."""
+    return written(tmp_path / "top1.csv", GENES[:60])
 
 
 def test_unseen_networks_are_ranked_and_met(tmp_path: Path) -> None:
@@ -117,6 +137,71 @@ def test_a_search_takes_its_accuracies_from_a_surrogate(tmp_path: Path, capsys: 
     assert run([*arguments, "--evaluations", "40", "--run", str(tmp_path / "run"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["distinct"] == 40 and len(found["front"]) > 1
+
+
+def ran(folder: Path, evaluations: int) -> list[Tell]:
+    """A run of so many evaluations, some of which fail; its tells."""
+    form = RunForm(
+        space="digits", table=None, accuracy="proxy:digits", algorithm="nsga2", population=8, evaluations=evaluations,
+        seed=0, objectives=("top1", "latency_ms"), limits={}, pins={}, versions=versions(),
+    )  # fmt: skip
+    write_form(folder / "run.json", form)
+    with Archive(archive_path(folder), create=True) as archive:
+        target = problem(fails=0.2, limits={"latency_ms": 0.9})
+        searcher = Nsga2(SPACE, objectives=2, seed=0, population=8)
+        drive(searcher, target, archive, evaluations=evaluations, seed=0, progress=lambda done, text: None)
+        return archive.tells()
+
+
+def of_run(folder: Path) -> TopOneSurrogate:
+    found = accuracy_source(f"surrogate:{folder}", SPACE)
+    assert isinstance(found, TopOneSurrogate)
+    return found
+
+
+def test_a_run_is_a_source_of_what_it_paid_for_without_failures_limits_and_repeats(tmp_path: Path) -> None:
+    tells = ran(tmp_path / "run", 60)
+    assert {tell.kind for tell in tells} == {"values", "failure", "violation"}
+    with Archive(archive_path(tmp_path / "run")) as archive:
+        archive.add_tell(replace(next(tell for tell in tells if tell.kind == "values"), batch=99, repeat=True))
+    expected = {tell.network: tell.values["top1"].value for tell in tells if tell.kind == "values"}
+    surrogate = of_run(tmp_path / "run")
+    assert surrogate.evaluated.top1 == expected and len(expected) < 60
+    assert surrogate.source == "surrogate:run"
+    write_csv(tmp_path / "same.csv", ("architecture", "top1"), [(s, repr(top1)) for s, top1 in expected.items()])
+    same = read_surrogate(tmp_path / "same.csv", SPACE)
+    assert np.array_equal(same.predict(GENES).value, surrogate.predict(GENES).value)
+    assert same.fingerprint == surrogate.fingerprint
+
+
+def test_a_run_that_has_grown_is_another_source(tmp_path: Path) -> None:
+    ran(tmp_path / "run", 50)
+    first, again = of_run(tmp_path / "run"), of_run(tmp_path / "run")
+    ran(tmp_path / "run", 60)
+    assert first.fingerprint == again.fingerprint != of_run(tmp_path / "run").fingerprint
+
+
+def test_a_run_with_too_little_to_learn_from_is_refused_with_the_reason(
+    tmp_path: Path, trained_on: Path, capsys: Capture
+) -> None:
+    ran(tmp_path / "few", 10)
+    with pytest.raises(RequestError, match=r"few lists \d architectures, a surrogate needs at least 30"):
+        of_run(tmp_path / "few")
+    arguments = ["search", "--space", "digits", "--accuracy", f"surrogate:{trained_on}", "--objectives", "top1,macs"]
+    assert run([*arguments, "--evaluations", "40", "--run", str(tmp_path / "predicted"), "--json"]) == 0
+    with pytest.raises(RequestError, match=r"holds no evaluated network: its top-1 is from surrogate:"):
+        of_run(tmp_path / "predicted")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RequestError, match="holds no search"):
+        of_run(tmp_path / "empty")
+    assert run([*arguments[:4], f"surrogate:{tmp_path / 'few'}", *arguments[5:], "--run", str(tmp_path / "x")]) == 2
+    assert "a surrogate needs at least" in capsys.readouterr().err
+
+
+def test_a_network_of_another_input_is_refused(trained_on: Path) -> None:
+    trained_on.write_text(trained_on.read_text().replace("32x32x1/", "28x28x1/", 1))
+    with pytest.raises(SpaceError, match=r"28x28x1.*another input, stem, head or classes than digits"):
+        read_surrogate(trained_on, SPACE)
 
 
 @pytest.mark.slow

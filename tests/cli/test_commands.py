@@ -135,10 +135,19 @@ BAD: dict[str, tuple[list[str], str]] = {
     ),
     "a negative seed": (["search", "--accuracy", "proxy:digits", "--run", "r", "--seed", "-1"], "--seed"),
     "nothing to predict": (["predict", "--table", "amd-epyc-onnxruntime"], "--file"),
-    "images of another size": (
-        ["train", "64x64x1/stem8/r1_k3_s22_e3_o16/head16/10", "--data", "digits", "--out", "o"],
-        "64x64x1",
+    "images of other channels": (
+        ["train", "32x32x3/stem8/r1_k3_s22_e3_o16/head16/10", "--data", "digits", "--out", "o"],
+        "32x32x3",
     ),
+    "a folder of images that is not there": (["train", "mobilenet-v2", "--data", "imagefolder:no", "--out", "o"], "no"),
+    "more images than there are": (["train", "mobilenet-v2", "--data", "digits@9999", "--out", "o"], "9999"),
+    "a resolution of nothing": (
+        ["train", "mobilenet-v2", "--data", "digits", "--resolution", "0", "--out", "o"],
+        "--resolution",
+    ),
+    "a supernet of other data": (["supernet", "--data", "digits", "--space", "paper", "--out", "o"], "1000 classes"),
+    "no judge and no judged": (["rank-check", "--against", "trained.csv"], "--add"),
+    "judges that are not there": (["rank-check", "--accuracy", "proxy:digits", "--against", "no.csv"], "no.csv"),
     "an unknown algorithm": (["search", "--accuracy", "proxy:digits", "--run", "r", "--algorithm", "magic"], "magic"),
     "a run that is none": (["remeasure", "nowhere"], "nowhere"),
     "no width": (["describe", "mnasnet-a1", "--width", "0"], "0.0"),

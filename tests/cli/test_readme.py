@@ -18,7 +18,14 @@ COMMANDS = [
     if line.strip().removeprefix("$ ").startswith("mnas-evo ")
 ]
 # Budgets for a quick run; the slow test takes them as they are written.
-QUICK = {"--minutes": "0", "--evaluations": "6", "--recipe": "quick"}
+QUICK = {
+    "--minutes": "0",
+    "--evaluations": "6",
+    "--recipe": "quick",
+    "--epochs": "1",
+    "--add": "10",
+    "--by": "proxy:digits@100,epochs=1",
+}
 
 
 def quick(arguments: list[str]) -> list[str]:

@@ -90,5 +90,5 @@ def test_an_ended_training_is_not_done_again_and_another_is_refused(folder: Path
 
 def test_a_network_for_other_images_is_refused(tmp_path: Path) -> None:
     request = TrainingRequest(parse_network("stem8/r1_k3_s22_e3_o16/head32"), "digits", REQUEST.recipe)
-    with pytest.raises(RequestError, match="32x32x1 and 10 classes"):
+    with pytest.raises(RequestError, match="224x224x1 and 10 classes"):
         train_final(tmp_path, request, epoch_done=lambda epoch, total: None)

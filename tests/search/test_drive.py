@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from searching import SMALLEST, SPACE, ByParams, problem
 
+from mnas_evo.accuracy.evaluating import network_seed
 from mnas_evo.errors import Infeasible, MnasEvoError, RunChanged
 from mnas_evo.search.archive import Archive, Measurement, Tell
-from mnas_evo.search.drive import drive, network_seed
+from mnas_evo.search.drive import drive
 from mnas_evo.search.front import candidates, front
 from mnas_evo.search.nsga2 import Nsga2
 from mnas_evo.search.objectives import Problem

@@ -24,7 +24,7 @@ from mnas_evo.training.checkpoint import (
     save_checkpoint,
     untrained,
 )
-from mnas_evo.training.loop import Normalisation
+from mnas_evo.training.normalisation import Normalisation
 
 
 def checkpoint_of(network: Network, *, norm_eps: float) -> Checkpoint:

@@ -1,0 +1,178 @@
+"""Evaluates networks one by one or in several processes, outside a search too, where each result is kept as it ends."""
+
+import csv
+import hashlib
+import io
+import math
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from os import _exit
+from pathlib import Path
+
+from mnas_evo.accuracy.contract import Evaluation, Evaluator, Surrogate
+from mnas_evo.errors import DamagedFile, MnasEvoError, RequestError, RunChanged, TrainingFailed
+from mnas_evo.files import csv_columns, fingerprint, only_writer, read_csv, read_text, write_text
+from mnas_evo.space.architecture import Network
+from mnas_evo.space.notation import format_network
+from mnas_evo.space.space import SearchSpace
+
+KEPT_COLUMNS = ("architecture", "top1", "source", "seconds", "message", "fingerprint")
+
+Evaluate = Callable[[Sequence[tuple[Network, int]]], Iterator[tuple[int, Evaluation | str]]]
+"""Evaluates (network, seed) tasks and gives (task number, result) as each ends; why there is none, as text."""
+
+Done = Callable[[int, int], None]
+"""Called with the number of networks done and of all that are to do."""
+
+
+def network_seed(seed: int, network: str) -> int:
+    """The seed an architecture is evaluated with: its own in every run of one seed, whatever the order."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {network}".encode()).digest()[:4], "big") >> 1
+
+
+def evaluate_all(
+    evaluator: Evaluator, networks: Sequence[Network], *, seed: int, workers: int
+) -> Iterator[tuple[Network, Evaluation | str]]:
+    """Evaluates networks outside any search, in the order they end; a failure comes as its message."""
+    tasks = [(network, network_seed(seed, format_network(network))) for network in networks]
+    with evaluating(evaluator, workers) as evaluate:
+        for number, result in evaluate(tasks):
+            yield networks[number], result
+
+
+def evaluate_kept(
+    path: Path, evaluator: Evaluator, networks: Sequence[Network], *, seed: int, workers: int, done: Done
+) -> dict[str, float | str]:
+    """Top-1, percent, of networks by their full strings, or why there is none; what the CSV has is not evaluated again.
+
+    Each result is in the file before the next is waited for: a kill loses no more than what was being evaluated.
+
+    Raises:
+        RunChanged: the file holds what another source said, or this one with another seed.
+        DamagedFile: a line of it cannot be read.
+        InUse: another process adds to it.
+    """
+    pin = fingerprint(evaluator.fingerprint, str(seed))
+    asked = {format_network(network): network for network in networks}
+    with only_writer(path):
+        kept = _read_kept(path, pin) if path.exists() else {}
+        left = [network for name, network in asked.items() if name not in kept]
+        done(len(asked) - len(left), len(asked))
+        for number, (network, result) in enumerate(
+            evaluate_all(evaluator, left, seed=seed, workers=workers), start=len(asked) - len(left) + 1
+        ):
+            name = format_network(network)
+            line: dict[str, object] = {"architecture": name, "fingerprint": pin}
+            if isinstance(result, Evaluation):
+                line |= {"source": result.source, "seconds": f"{result.seconds:.3f}"}
+                kept[name] = result.top1 if math.isfinite(result.top1) else f"top-1 is {result.top1}"
+            else:
+                kept[name] = result
+            add_line(path, {**line, "message" if isinstance(kept[name], str) else "top1": kept[name]}, KEPT_COLUMNS)
+            done(number, len(asked))
+    return {name: kept[name] for name in asked}
+
+
+def _read_kept(path: Path, pin: str) -> dict[str, float | str]:
+    kept: dict[str, float | str] = {}
+    for line, row in read_csv(path, KEPT_COLUMNS):
+        if row["fingerprint"] != pin:
+            raise RunChanged(
+                f"{path}, line {line}: it holds what another source said, or this one with another seed; give another "
+                "--out"
+            )
+        try:
+            kept[row["architecture"]] = row["message"] or float(row["top1"])
+        except ValueError as error:
+            raise DamagedFile(f"{path}, line {line}: {error}") from error
+    return kept
+
+
+def predict_each(surrogate: Surrogate, networks: Sequence[Network], *, space: SearchSpace) -> dict[str, float | str]:
+    """Top-1, percent, of networks by their full strings, or why a source of predictions says nothing of one."""
+    found: dict[str, float | str] = {}
+    for network in networks:
+        name = format_network(network)
+        if network.frame != space.frame:
+            found[name] = f"it has another input, stem, head or classes than space {space.name}"
+            continue
+        try:
+            found[name] = float(surrogate.predict(space.encode(network.architecture)[None]).value[0])
+        except RequestError as error:
+            found[name] = str(error)
+    return found
+
+
+def add_line(path: Path, values: Mapping[str, object], columns: Sequence[str]) -> None:
+    """Adds a line to a CSV, or begins one with `columns`; what it has no column for is left out. Written whole."""
+    exists = path.exists()
+    text = io.StringIO()
+    writer = csv.DictWriter(text, csv_columns(path) if exists else columns, extrasaction="ignore", lineterminator="\n")
+    if not exists:
+        writer.writeheader()
+    writer.writerow(values)
+    before = read_text(path) if exists else ""
+    write_text(path, before + ("\n" if before and not before.endswith("\n") else "") + text.getvalue())
+
+
+def _evaluate(evaluator: Evaluator | None, network: Network, seed: int) -> Evaluation | str:
+    """One evaluation, in whatever process; why it gave no result, where it did not."""
+    assert evaluator is not None
+    try:
+        return evaluator.evaluate(network, seed=seed)
+    except TrainingFailed as error:
+        return str(error)[:500]
+    except (
+        RuntimeError
+    ) as error:  # torch's word for no memory and the like: not the network's fault, so no result of it
+        raise MnasEvoError(f"an evaluation broke off ({error}); what was evaluated is kept") from error
+
+
+@contextmanager
+def evaluating(dear: Evaluator | None, workers: int) -> Iterator[Evaluate]:
+    """Where evaluations run: in this process one by one, or in `workers` others.
+
+    Raises:
+        RequestError: no worker.
+    """
+    if workers < 1:
+        raise RequestError(f"workers is at least 1, not {workers}")
+    if dear is None or workers == 1:
+        yield lambda tasks: ((number, _evaluate(dear, *task)) for number, task in enumerate(tasks))
+        return
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+
+    def evaluate(tasks: Sequence[tuple[Network, int]]) -> Iterator[tuple[int, Evaluation | str]]:
+        futures = {executor.submit(_evaluate, dear, *task): number for number, task in enumerate(tasks)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise MnasEvoError(
+                "a worker process died (out of memory?); what was evaluated is kept, run the command again with fewer "
+                "--workers"
+            ) from error
+
+    try:
+        yield evaluate
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """No worker outlives who started it, even one that was killed, or speaks up when it is stopped."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        _exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

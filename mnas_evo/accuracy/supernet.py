@@ -1,0 +1,112 @@
+"""Accuracy from a supernet: a network is cut out, its batch statistics estimated anew, and tested, without training."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.swa_utils import update_bn
+
+from mnas_evo.accuracy.contract import Evaluation
+from mnas_evo.accuracy.supernet_training import load_supernet
+from mnas_evo.data.datasets import Images, search_data
+from mnas_evo.errors import RunChanged, SpaceError, TrainingFailed
+from mnas_evo.files import fingerprint, read_text
+from mnas_evo.models.supernet import Supernet
+from mnas_evo.models.torch_network import GraphNetwork
+from mnas_evo.space.architecture import Network
+from mnas_evo.training.fitting import one_thread, pick_device
+
+STATISTICS_IMAGES = 2_000
+"""Training images that batch statistics are estimated on."""
+_BATCH = 250
+
+
+@dataclass(frozen=True)
+class SupernetAccuracy:
+    """Top-1 on the search-validation images of a supernet's data; the same for every seed."""
+
+    folder: Path
+    fingerprint: str
+    space_fingerprint: str
+
+    @classmethod
+    def of(cls, folder: Path) -> "SupernetAccuracy":
+        """The source that a trained supernet is.
+
+        Raises:
+            RequestError: none was trained to the end there.
+            DamagedFile: a file of it cannot be read.
+        """
+        space = load_supernet(folder).supernet.space
+        return cls(folder.resolve(), _fingerprint(folder), space.fingerprint)
+
+    @property
+    def source(self) -> str:
+        """What its figures are called in an archive."""
+        return f"supernet:{self.folder.name}"
+
+    def evaluate(self, network: Network, *, seed: int) -> Evaluation:
+        """Top-1 with the shared weights.
+
+        Raises:
+            TrainingFailed: the network is not one of the supernet's space.
+        """
+        began = time.perf_counter()
+        ready = _ready(self.folder, self.fingerprint)
+        try:
+            module = ready.supernet.cut_out(network)
+        except SpaceError as error:
+            raise TrainingFailed(f"the supernet in {self.folder} does not hold it: {error}") from error
+        top1 = ready.top1(module)
+        return Evaluation(top1, self.source, time.perf_counter() - began)
+
+
+def _fingerprint(folder: Path) -> str:
+    """The weights, and what they are normalised by and tested on."""
+    weights = hashlib.sha256((folder / "supernet.pt").read_bytes()).hexdigest()
+    return fingerprint("supernet", weights, read_text(folder / "supernet.json"))
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A supernet with the images it is tested on, normalised, on the device that this process evaluates on."""
+
+    supernet: Supernet
+    statistics: tuple[Tensor, ...]
+    tests: tuple[tuple[Tensor, Tensor], ...]
+
+    def top1(self, module: GraphNetwork) -> float:
+        """Top-1, percent, of a network cut out, once its batch norms have statistics of their own."""
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with one_thread(), torch.no_grad():
+            update_bn(self.statistics, module)
+            module.eval()
+            right = [int((module(images).argmax(1) == labels).sum()) for images, labels in self.tests]
+        return 100 * sum(right) / sum(len(labels) for _, labels in self.tests)
+
+
+@lru_cache(maxsize=1)
+def _ready(folder: Path, expected: str) -> _Ready:
+    if _fingerprint(folder) != expected:
+        raise RunChanged(f"the supernet in {folder} has changed since; run the command again")
+    trained = load_supernet(folder)
+    frame = trained.supernet.space.frame
+    data = search_data(trained.form.data, size=(frame.height, frame.width))
+    place = torch.device(pick_device())
+
+    def batches(images: Images, rows: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
+        for some in np.array_split(rows, -(-len(rows) // _BATCH)):
+            pixels = torch.from_numpy(images.pixels(some)).to(place, memory_format=torch.channels_last)
+            yield trained.normalisation.apply(pixels), torch.from_numpy(images.labels[some]).to(place)
+
+    drawn = np.random.default_rng(0).permutation(len(data.train))[:STATISTICS_IMAGES]
+    statistics = tuple(images for images, _ in batches(data.train, drawn))
+    tests = tuple(batches(data.validation, np.arange(len(data.validation))))
+    return _Ready(trained.supernet.to(place), statistics, tests)

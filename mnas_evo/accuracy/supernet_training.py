@@ -1,0 +1,264 @@
+"""Trains a supernet into a folder: several fair paths a step, exact to resume at every epoch."""
+
+import io
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mnas_evo.accuracy.paths import sandwiches
+from mnas_evo.data.datasets import Split, search_data
+from mnas_evo.errors import DamagedFile, RequestError, TrainingFailed
+from mnas_evo.files import Form, Part, only_process, read_form, read_text, versions, write_bytes, write_form, write_text
+from mnas_evo.models.foreign_weights import read_torch
+from mnas_evo.models.supernet import Supernet
+from mnas_evo.models.torch_network import ModuleOptions
+from mnas_evo.space.space import Genes, SearchSpace
+from mnas_evo.space.space_file import parse_space
+from mnas_evo.training.batches import Batches
+from mnas_evo.training.feed import Feed
+from mnas_evo.training.fitting import fit, pick_device
+from mnas_evo.training.normalisation import Normalisation
+from mnas_evo.training.optimizer import optimizer_and_schedule
+from mnas_evo.training.recipe import Recipe
+from mnas_evo.training.task import check_fits
+
+PATHS = 4
+"""Networks that a step trains: as many as the paper's space has ops, so that each of them is trained in every block."""
+
+WATCHED = 2_000
+"""Validation images that two networks are watched on after every epoch."""
+
+EpochDone = Callable[["SupernetEpoch", int], None]
+"""Called after every epoch with it and the number of all epochs."""
+
+
+class SupernetEpoch(Part):
+    """What an epoch came to: the mean loss of all networks trained, and top-1, percent, of two networks.
+
+    These are one of the largest and one of the smallest of the space, on some validation images with the statistics of
+    their batch.
+    """
+
+    number: int
+    train_loss: float
+    largest_top1: float
+    smallest_top1: float
+
+
+class SupernetForm(Form):
+    """supernet.json: what was asked, and the epochs done."""
+
+    space: str
+    space_fingerprint: str
+    data: str
+    split: Split
+    recipe: Recipe
+    seed: int
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    versions: dict[str, str]
+    epochs: tuple[SupernetEpoch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SupernetRequest:
+    """A supernet as it is asked for; the space in its TOML form."""
+
+    space_text: str
+    data: str
+    recipe: Recipe
+    seed: int = 0
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space."""
+        return parse_space(self.space_text, source="the space")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedSupernet:
+    """A supernet that was trained to the end, and how; its modules are in evaluation mode."""
+
+    form: SupernetForm
+    supernet: Supernet
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What its images are normalised by."""
+        return Normalisation(self.form.mean, self.form.deviation)
+
+
+def train_supernet(
+    folder: Path, request: SupernetRequest, *, epoch_done: EpochDone, device: str = "auto"
+) -> TrainedSupernet:
+    """Trains into a folder, goes on with a training that was stopped there, or gives one that has ended.
+
+    Raises:
+        RequestError: the folder holds another supernet, or the space does not fit the data.
+        TrainingFailed: the loss left the numbers, or memory is short even for 2 images.
+        InUse: another process trains into the folder.
+    """
+    space = request.space
+    data = search_data(request.data, size=(space.frame.height, space.frame.width))
+    check_fits(space.network(space.decode(space.sizes * 0)), data)
+    normalisation = Normalisation.of(data.train)
+    asked = SupernetForm(
+        space=space.name,
+        space_fingerprint=space.fingerprint,
+        data=request.data,
+        split=data.split,
+        recipe=request.recipe,
+        seed=request.seed,
+        mean=normalisation.mean,
+        deviation=normalisation.deviation,
+        versions=versions(),
+    )
+    place = pick_device() if device == "auto" else device
+    with only_process(folder, doing="training into"):
+        if (folder / "supernet.json").exists():
+            found = read_form(folder / "supernet.json", SupernetForm)
+            _check_same(found, asked, folder)
+            if (folder / "supernet.pt").exists():
+                return load_supernet(folder)
+        write_text(folder / "space.toml", request.space_text)
+        write_form(folder / "supernet.json", asked)
+
+        watched = np.linspace(0, len(data.validation) - 1, min(WATCHED, len(data.validation))).round().astype(np.int64)
+        images = data.train, data.validation.rows(watched)
+
+        def make(parts: int) -> _SupernetTraining:
+            feed = Feed(images, request.recipe, seed=request.seed, device=place, parts=parts)
+            return _SupernetTraining(space, feed, request, epoch_done=epoch_done)
+
+        module = fit(make, epochs=request.recipe.epochs, folder=folder, device=place)
+        content = io.BytesIO()
+        torch.save(module.supernet.cpu().state_dict(), content)
+        write_form(folder / "supernet.json", asked.model_copy(update={"epochs": tuple(module.epochs)}))
+        write_bytes(folder / "supernet.pt", content.getvalue())
+        (folder / "last.ckpt").unlink(missing_ok=True)
+    return load_supernet(folder)
+
+
+def _check_same(found: SupernetForm, asked: SupernetForm, folder: Path) -> None:
+    for name in ("space", "space_fingerprint", "data", "split", "recipe", "seed"):
+        was, now = getattr(found, name), getattr(asked, name)
+        if was != now:
+            raise RequestError(f"{folder} is a supernet with {name} {was!r}, not {now!r}; give another --out")
+
+
+def load_supernet(folder: Path) -> TrainedSupernet:
+    """A supernet from its folder, on the CPU.
+
+    Raises:
+        RequestError: none was trained to the end there.
+        DamagedFile: a file of it cannot be read, or its weights are not those of its space.
+    """
+    if not (folder / "supernet.json").is_file():
+        raise RequestError(f"{folder} holds no supernet; train one: mnas-evo supernet --out {folder}")
+    form = read_form(folder / "supernet.json", SupernetForm)
+    if not (folder / "supernet.pt").is_file():
+        raise RequestError(
+            f"the supernet in {folder} is not trained to the end; the command that began it goes on with it"
+        )
+    space = parse_space(read_text(folder / "space.toml"), source=str(folder / "space.toml"))
+    if space.fingerprint != form.space_fingerprint:
+        raise DamagedFile(f"{folder / 'space.toml'} is not the space that this supernet was trained for")
+    supernet = Supernet(space, seed=0, options=_options(form.recipe))
+    try:
+        supernet.load_state_dict(read_torch(folder / "supernet.pt"))
+    except (RuntimeError, AttributeError, TypeError) as error:
+        raise DamagedFile(f"{folder / 'supernet.pt'} does not hold the weights of its space") from error
+    return TrainedSupernet(form, supernet.eval())
+
+
+def _options(recipe: Recipe) -> ModuleOptions:
+    return ModuleOptions(dropout=recipe.dropout, norm_momentum=recipe.norm_momentum)
+
+
+class _SupernetTraining(L.LightningModule):
+    """A supernet in training."""
+
+    def __init__(self, space: SearchSpace, feed: Feed, request: SupernetRequest, *, epoch_done: EpochDone) -> None:
+        super().__init__()
+        self.automatic_optimization = False  # a step adds up the gradients of several networks
+        self.supernet = Supernet(space, seed=request.seed, options=_options(request.recipe))
+        self.feed = feed
+        self.epochs: list[SupernetEpoch] = []
+        self._recipe = request.recipe
+        self._epoch_done = epoch_done
+        self._paths: Iterator[Genes] = iter(())
+        self._losses: list[Tensor] = []
+        ends = next(sandwiches(space, paths=2, rng=np.random.default_rng(0)))
+        self._ends = space.networks(ends)
+        self._right: list[Tensor] = []
+
+    def train_dataloader(self) -> Batches:
+        return self.feed.training(self.current_epoch)
+
+    def val_dataloader(self) -> Batches:
+        return self.feed.validation()
+
+    def configure_optimizers(self) -> Any:
+        optimizer, schedule = optimizer_and_schedule(self.supernet.parameters(), self._recipe, steps=self.feed.steps)
+        return [optimizer], [schedule]
+
+    def on_train_epoch_start(self) -> None:
+        seed = self.feed.epoch_seed(self.current_epoch)
+        torch.manual_seed(seed)  # dropout's; fit() puts the caller's back
+        self._paths = sandwiches(self.supernet.space, paths=PATHS, rng=np.random.default_rng(seed))
+        self._losses = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        optimizer: Any = self.optimizers()
+        schedule: Any = self.lr_schedulers()
+        optimizer.zero_grad()
+        networks = self.supernet.space.networks(next(self._paths))
+        for images, labels, share in self.feed.pieces(*batch):
+            normalised = self.feed.normalised(images)
+            for network in networks:
+                logits = self.supernet(normalised, network)
+                loss = F.cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing)
+                loss = loss * share / len(networks)
+                self.manual_backward(loss)
+                self._losses.append(loss.detach())
+        optimizer.step()
+        schedule.step()
+
+    def on_validation_epoch_start(self) -> None:
+        self._right = []
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        images, labels = batch
+        normalised = self.feed.normalised(images)
+        right = [(self.supernet(normalised, network).argmax(1) == labels).sum() for network in self._ends]
+        self._right.append(torch.stack([*right, torch.full_like(right[0], len(labels))]))
+
+    def on_validation_epoch_end(self) -> None:
+        largest, smallest, count = torch.stack(self._right).sum(0).tolist()
+        train_loss = float(torch.stack(self._losses).sum() / self.feed.steps)
+        number = self.current_epoch + 1
+        if not math.isfinite(train_loss):
+            raise TrainingFailed(f"the loss became {train_loss} in epoch {number}; try a lower learning rate")
+        self.epochs.append(
+            SupernetEpoch(
+                number=number,
+                train_loss=train_loss,
+                largest_top1=100 * largest / count,
+                smallest_top1=100 * smallest / count,
+            )
+        )
+        self._epoch_done(self.epochs[-1], self._recipe.epochs)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["mnas_evo_epochs"] = [epoch.model_dump() for epoch in self.epochs]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.epochs = [SupernetEpoch(**epoch) for epoch in checkpoint["mnas_evo_epochs"]]

@@ -1,0 +1,246 @@
+"""A supernet: trained exactly again, gone on with after a kill, and what it says of networks is what they do."""
+
+import hashlib
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mnas_evo.accuracy.contract import Evaluator
+from mnas_evo.accuracy.spec import parse_accuracy
+from mnas_evo.accuracy.supernet import STATISTICS_IMAGES, SupernetAccuracy
+from mnas_evo.accuracy.supernet_training import (
+    SupernetEpoch,
+    SupernetRequest,
+    TrainedSupernet,
+    load_supernet,
+    train_supernet,
+)
+from mnas_evo.data.datasets import search_data
+from mnas_evo.errors import DamagedFile, RequestError, RunChanged, TrainingFailed
+from mnas_evo.space.named import named_network
+from mnas_evo.space.space_file import load_space, parse_space
+from mnas_evo.training.recipe import load_recipe
+
+SPACE_TEXT = """
+format = 1
+name = "two-blocks"
+input = [32, 32, 1]
+classes = 10
+stem = { channels = 8, stride = 2 }
+head = 32
+
+[choices]
+op = ["conv", "dconv", "mbconv_e2"]
+kernel = [3, 5]
+se_ratio = [0.0, 0.25]
+skip = ["pool", "identity"]
+filters = [0.5, 1.0]
+layers = [-1, 0]
+
+[[blocks]]
+channels = 16
+layers = 2
+stride = 2
+
+[[blocks]]
+channels = 32
+layers = 2
+stride = 2
+"""
+SPACE = parse_space(SPACE_TEXT, source="two-blocks")
+RECIPE = load_recipe("supernet").model_copy(update={"epochs": 3, "batch": 16, "dropout": 0.1})
+REQUEST = SupernetRequest(SPACE_TEXT, "digits@96", RECIPE)
+NETWORKS = SPACE.networks(SPACE.sample(3, rng=np.random.default_rng(0)))
+
+
+class Stopped(BaseException):
+    """A kill in the middle."""
+
+
+def trained(folder: Path, request: SupernetRequest = REQUEST, *, stop_after: int | None = None) -> TrainedSupernet:
+    def epoch_done(epoch: SupernetEpoch, total: int) -> None:
+        if epoch.number == stop_after:
+            raise Stopped
+
+    return train_supernet(folder, request, epoch_done=epoch_done, device="cpu")
+
+
+def weights(folder: Path) -> str:
+    return hashlib.sha256((folder / "supernet.pt").read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("supernet")
+    trained(path)
+    return path
+
+
+def test_it_learns_and_records_how(folder: Path) -> None:
+    form = load_supernet(folder).form
+    assert [epoch.number for epoch in form.epochs] == [1, 2, 3]
+    assert form.epochs[-1].train_loss < form.epochs[0].train_loss
+    assert form.data == "digits@96" and form.split.train == 96 and len(form.split.fingerprint) == 64
+    assert load_space(str(folder / "space.toml")).fingerprint == SPACE.fingerprint
+    assert not (folder / "last.ckpt").exists()
+
+
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_a_training_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, folder: Path, stop_after: int) -> None:
+    with pytest.raises(Stopped):
+        trained(tmp_path, stop_after=stop_after)
+    assert not (tmp_path / "supernet.pt").exists()
+    trained(tmp_path)
+    assert weights(tmp_path) == weights(folder)
+    assert load_supernet(tmp_path).form.epochs == load_supernet(folder).form.epochs
+
+
+def test_another_seed_gives_other_weights(tmp_path: Path, folder: Path) -> None:
+    trained(tmp_path, SupernetRequest(SPACE_TEXT, "digits@96", RECIPE, seed=1))
+    assert weights(tmp_path) != weights(folder)
+
+
+def test_one_that_has_ended_is_not_trained_again(folder: Path) -> None:
+    before = (folder / "supernet.pt").stat().st_mtime_ns
+    trained(folder, stop_after=1)
+    assert (folder / "supernet.pt").stat().st_mtime_ns == before
+
+
+def test_a_folder_with_another_supernet_is_left_as_it_is(folder: Path) -> None:
+    before = weights(folder)
+    with pytest.raises(RequestError, match=r"seed 0, not 5; give another --out"):
+        trained(folder, SupernetRequest(SPACE_TEXT, "digits@96", RECIPE, seed=5))
+    with pytest.raises(RequestError, match="data 'digits@96'"):
+        trained(folder, SupernetRequest(SPACE_TEXT, "digits", RECIPE))
+    assert weights(folder) == before
+
+
+def test_a_space_that_does_not_fit_the_data_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="10 classes"):
+        trained(tmp_path / "no", SupernetRequest(SPACE_TEXT.replace("classes = 10", "classes = 7"), "digits", RECIPE))
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered")
+def test_a_loss_that_leaves_the_numbers_says_what_to_try(tmp_path: Path) -> None:
+    wild = RECIPE.model_copy(update={"learning_rate": 1e30, "optimizer": "sgd"})
+    with pytest.raises(TrainingFailed, match=r"loss became .* lower learning rate"):
+        trained(tmp_path, SupernetRequest(SPACE_TEXT, "digits@96", wild))
+
+
+def test_what_it_says_is_top1_of_the_network_cut_out_with_statistics_of_training_images(folder: Path) -> None:
+    found = load_supernet(folder)
+    data = search_data("digits@96")
+    network = NETWORKS[0]
+    module = found.supernet.cut_out(network)
+    for norm in (norm for norm in module.modules() if isinstance(norm, torch.nn.BatchNorm2d)):
+        norm.momentum = 1.0  # of all training images at once, where the source has the mean of two batches
+    images = found.normalisation.apply(torch.from_numpy(data.train.pixels(np.arange(96))))
+    assert len(images) < STATISTICS_IMAGES
+    with torch.no_grad():
+        module.train()(images)
+        said = module.eval()(found.normalisation.apply(torch.from_numpy(data.validation.pixels(np.arange(360)))))
+    top1 = 100 * float((said.argmax(1).numpy() == data.validation.labels).mean())
+    source = SupernetAccuracy.of(folder)
+    assert source.evaluate(network, seed=0).top1 == pytest.approx(top1, abs=3.0)
+
+
+def test_it_is_an_evaluator_of_one_answer_whatever_the_seed_the_company_and_the_process(folder: Path) -> None:
+    source = parse_accuracy(f"supernet:{folder}", SPACE)
+    assert isinstance(source, Evaluator)
+    first = [source.evaluate(network, seed=0) for network in NETWORKS]
+    travelled = pickle.loads(pickle.dumps(source))
+    assert [travelled.evaluate(network, seed=7).top1 for network in reversed(NETWORKS)] == [
+        one.top1 for one in reversed(first)
+    ]
+    assert len({one.top1 for one in first}) > 1
+    assert all(one.source == f"supernet:{folder.name}" and one.seconds > 0 for one in first)
+
+
+def test_a_network_outside_its_space_gives_no_result(folder: Path) -> None:
+    with pytest.raises(TrainingFailed, match=r"does not hold it.*two-blocks"):
+        SupernetAccuracy.of(folder).evaluate(named_network("mnasnet-a1", task=SPACE.frame), seed=0)
+
+
+def test_it_is_refused_for_another_space_and_needs_none(folder: Path) -> None:
+    with pytest.raises(RequestError, match=r"another space than digits: give --space .*space\.toml"):
+        parse_accuracy(f"supernet:{folder}", load_space("digits"))
+    assert isinstance(parse_accuracy(f"supernet:{folder}", None), SupernetAccuracy)
+
+
+def test_a_folder_without_one_or_with_an_unfinished_one_is_an_error_that_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="holds no supernet; train one: mnas-evo supernet"):
+        SupernetAccuracy.of(tmp_path)
+    with pytest.raises(Stopped):
+        trained(tmp_path, stop_after=1)
+    with pytest.raises(RequestError, match="not trained to the end"):
+        SupernetAccuracy.of(tmp_path)
+
+
+def test_damaged_or_changed_files_are_named(tmp_path: Path, folder: Path) -> None:
+    for name in ("supernet.json", "supernet.pt", "space.toml"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    source = SupernetAccuracy.of(tmp_path)
+    held = (tmp_path / "supernet.pt").read_bytes()
+    torch.save({"places": torch.zeros(1)}, tmp_path / "supernet.pt")
+    with pytest.raises(RunChanged, match="has changed since"):
+        source.evaluate(NETWORKS[0], seed=0)
+    with pytest.raises(DamagedFile, match="does not hold the weights"):
+        SupernetAccuracy.of(tmp_path)
+    (tmp_path / "supernet.pt").write_bytes(held[:100])
+    with pytest.raises(DamagedFile, match="no torch file"):
+        SupernetAccuracy.of(tmp_path)
+    (tmp_path / "supernet.pt").write_bytes(held)
+    (tmp_path / "space.toml").write_text(SPACE_TEXT.replace("channels = 32", "channels = 48"))
+    with pytest.raises(DamagedFile, match=r"space\.toml is not the space"):
+        SupernetAccuracy.of(tmp_path)
+
+
+def command(out: Path, space: Path) -> list[str]:
+    return [
+        sys.executable, "-c", "import sys; from mnas_evo.cli.main import run; sys.exit(run(sys.argv[1:]))",
+        "supernet", "--data", "digits@96", "--space", str(space), "--out", str(out), "--epochs", "6", "--seed", "2",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_seed_gives_the_same_weights_in_another_process_and_after_kills_at_three_moments(tmp_path: Path) -> None:
+    space = tmp_path / "space.toml"
+    space.write_text(SPACE_TEXT)
+    whole = [tmp_path / "one", tmp_path / "two"]
+    for out in whole:
+        done = subprocess.run(command(out, space), capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    assert weights(whole[0]) == weights(whole[1])
+    out = tmp_path / "killed"
+
+    def epochs_done() -> int:
+        try:
+            checkpoint = torch.load(out / "last.ckpt", weights_only=True)
+        except (OSError, RuntimeError, EOFError):
+            return 0
+        return len(checkpoint["mnas_evo_epochs"])
+
+    moments = [lambda: (out / "supernet.json").exists(), lambda: epochs_done() >= 1, lambda: epochs_done() >= 4]
+    for moment in moments:
+        running = subprocess.Popen(command(out, space), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 200
+        while not moment():
+            assert running.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()
+        assert not (out / "supernet.pt").exists()
+    done = subprocess.run(command(out, space), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert weights(out) == weights(whole[0])
+    assert len(json.loads((out / "supernet.json").read_text())["epochs"]) == 6
