@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from mnas_evo.accuracy.contract import Evaluation
-from mnas_evo.data.datasets import search_data
+from mnas_evo.data.datasets import search_data, search_split
 from mnas_evo.files import fingerprint
 from mnas_evo.space.architecture import Network
 from mnas_evo.training.loop import train
@@ -25,8 +25,9 @@ class ProxyTraining:
 
     @property
     def fingerprint(self) -> str:
-        """Data set, split and every hyper-parameter."""
-        return fingerprint("proxy", self.data, str(self.split_seed), self.recipe.model_dump_json())
+        """Data set, which of its images train and which validate, and every hyper-parameter."""
+        split = search_split(self.data, seed=self.split_seed)
+        return fingerprint("proxy", self.data, split.fingerprint, self.recipe.model_dump_json())
 
     @property
     def source(self) -> str:

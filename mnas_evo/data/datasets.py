@@ -14,7 +14,16 @@ from mnas_evo.data.splits import Chosen, Split, learn_rows, search_rows, split_o
 from mnas_evo.data.streamed import StreamedImages
 from mnas_evo.errors import RequestError
 
-__all__ = ["ImageSet", "Images", "SearchData", "Split", "StreamedImages", "search_data", "task_size", "test_data"]
+__all__ = [
+    "ImageSet",
+    "Images",
+    "SearchData",
+    "Split",
+    "StreamedImages",
+    "search_data",
+    "search_split",
+    "test_data",
+]
 
 _IN_MEMORY_BYTES = 4 << 30  # of decoded pixels; sets with more are decoded batch by batch
 
@@ -41,6 +50,18 @@ def search_data(name: str, *, seed: int = 0, size: tuple[int, int] | None = None
     return _search_data(name, seed, size)
 
 
+def search_split(name: str, *, seed: int = 0) -> Split:
+    """How `search_data` splits a data set; no image is decoded.
+
+    Raises:
+        UnknownData: no such data set.
+        RequestError: @N asks for more images than there are.
+        DamagedFile: labels or columns that cannot be read.
+    """
+    place, count = _parsed(name)
+    return split_of(*search_rows(find_source(place), seed=seed, count=count), seed=seed)
+
+
 def test_data(name: str, *, size: tuple[int, int] | None = None) -> Images:
     """Test images of a data set, which only final evaluation reads; their channels and size are the training images'.
 
@@ -51,17 +72,6 @@ def test_data(name: str, *, size: tuple[int, int] | None = None) -> Images:
     """
     place, _ = _parsed(name)
     return images_of((test_rows(find_source(place)),), _form(place, size))[0]
-
-
-def task_size(name: str) -> tuple[int, int] | None:
-    """The (height, width) of a data set's images; None where they differ, and a size must be given.
-
-    Raises:
-        UnknownData: no such data set.
-        DamagedFile: images, labels or columns that cannot be read.
-    """
-    sizes = _look(_parsed(name)[0]).sizes
-    return sizes[0] if len(sizes) == 1 else None
 
 
 def images_of(chosen: tuple[Chosen, ...], form: Form, *, limit_bytes: int = _IN_MEMORY_BYTES) -> tuple[Images, ...]:
