@@ -39,6 +39,7 @@ class ProxyTraining:
         began = time.perf_counter()
         data = search_data(self.data, seed=self.split_seed, size=(network.frame.height, network.frame.width))
         check_fits(network, data)
-        trained = train(network, data=(data.train, data.validation), recipe=self.recipe, seed=seed)
+        images = data.train, data.validation
+        trained = train(network, data=images, recipe=self.recipe, seed=seed, device="auto")
         last = [epoch.top1 for epoch in trained.epochs[-2:]]
         return Evaluation(sum(last) / len(last), self.source, time.perf_counter() - began)

@@ -70,6 +70,7 @@ def train_final(folder: Path, request: TrainingRequest, *, epoch_done: EpochDone
             seed=request.seed,
             folder=folder,
             epoch_done=epoch_done,
+            device="auto",
         )
         write_form(path, asked.model_copy(update={"epochs": trained.epochs}))
         checkpoint = Checkpoint(request.network, data.classes, data.name, trained.normalisation, trained.network)

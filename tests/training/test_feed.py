@@ -16,7 +16,7 @@ RECIPE = load_recipe("quick").model_copy(update={"batch": 16, "flip": True, "era
 
 def image_set(n: int) -> ImageSet:
     rng = np.random.default_rng(n)
-    return ImageSet(rng.integers(0, 256, size=(n, 1, 8, 8), dtype=np.uint8), rng.integers(0, 4, size=n))
+    return ImageSet(rng.integers(0, 256, size=(n, 3, 8, 8), dtype=np.uint8), rng.integers(0, 4, size=n))
 
 
 def feed(*, seed: int = 0, parts: int = 1, batch: int = 16) -> Feed:

@@ -36,6 +36,10 @@ def run_out_on_a_gpu() -> None:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
+def fail() -> None:
+    torch.zeros(2) @ torch.zeros(3)
+
+
 RUNS_OUT = [run_out_on_the_processor, run_out_on_a_gpu]
 
 
@@ -52,6 +56,7 @@ class Linear(L.LightningModule):
         self.weight = nn.Parameter(torch.zeros(4, 64, dtype=torch.float64))
         self.feed = Feed((DATA, DATA), RECIPE, seed=0, parts=parts)
         self.epochs: list[int] = []
+        self.threads: set[int] = set()
         self.stop_after = -1
         self._room = limit, from_epoch
         self._runs_out = runs_out
@@ -77,6 +82,7 @@ class Linear(L.LightningModule):
         schedule.step()
 
     def on_train_epoch_end(self) -> None:
+        self.threads.add(torch.get_num_threads())
         self.epochs.append(self.current_epoch)
 
     def on_train_epoch_start(self) -> None:
@@ -123,11 +129,14 @@ def test_memory_that_is_short_for_two_images_is_an_error_and_no_result() -> None
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory() -> None:
-    def other() -> None:
-        torch.zeros(2) @ torch.zeros(3)
-
     with pytest.raises(RuntimeError, match="size"):
-        fitted(limit=1, runs_out=other)
+        fitted(limit=1, runs_out=fail)
+
+
+def test_an_error_after_resuming_is_not_blamed_on_the_file(tmp_path: Path) -> None:
+    fit(Linear, epochs=1, folder=tmp_path)
+    with pytest.raises(RuntimeError, match="size"):
+        fitted(tmp_path, limit=1, runs_out=fail)
 
 
 @pytest.mark.parametrize("parts", [1, 4])
@@ -157,7 +166,7 @@ def test_threads_and_generator_are_the_callers_again() -> None:
         torch.manual_seed(3)
         expected = torch.rand(2)
         torch.manual_seed(3)
-        fitted(limit=5, runs_out=run_out_on_a_gpu)
+        assert fitted(limit=5, runs_out=run_out_on_a_gpu).threads == {1}
         assert torch.get_num_threads() == 2
         assert torch.equal(torch.rand(2), expected)
     finally:
