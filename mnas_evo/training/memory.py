@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import torch
 
 _RAN_OUT = ("out of memory", "can't allocate memory", "not enough memory")
-# malloc.h's numbers of the two options, the value for training, and the most that glibc itself raises them to.
+# malloc.h's numbers of the two options; what training keeps; and the most that glibc raises them to by itself. For what
+# is taken from the system apart it refuses a threshold above 32 MiB.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES, _GLIBC_TRIM_BYTES, _GLIBC_MMAP_BYTES = 1 << 30, 64 << 20, 32 << 20
 
@@ -31,10 +32,9 @@ def freed_memory_kept() -> Iterator[None]:
         yield
         return
     libc.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
-    libc.mallopt(_MMAP_THRESHOLD, _KEPT_BYTES)
+    libc.mallopt(_MMAP_THRESHOLD, _GLIBC_MMAP_BYTES)
     try:
         yield
     finally:
         libc.mallopt(_TRIM_THRESHOLD, _GLIBC_TRIM_BYTES)
-        libc.mallopt(_MMAP_THRESHOLD, _GLIBC_MMAP_BYTES)
         libc.malloc_trim(0)

@@ -9,16 +9,17 @@ import torch
 
 from mnas_evo.training.memory import ran_out_of_memory
 
-# Of 40 MiB, more than glibc ever keeps by itself. In a process of its own: what others left in the heap decides as well.
+# In a process of its own: what others left in the heap decides as well.
 PAGE_FAULTS = """
 import resource, torch
 from mnas_evo.training.memory import freed_memory_kept
 
 def page_faults():
-    torch.ones(40 << 20, dtype=torch.uint8)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(5):
-        torch.ones(40 << 20, dtype=torch.uint8)
+    for round in range(6):
+        if round == 1:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        taken = [torch.ones(20 << 20, dtype=torch.uint8) for _ in range(8)]
+        del taken
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 before = page_faults()
