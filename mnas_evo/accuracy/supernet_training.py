@@ -131,7 +131,8 @@ def train_supernet(
         write_text(folder / "space.toml", request.space_text)
         write_form(folder / "supernet.json", asked)
 
-        watched = np.linspace(0, len(data.validation) - 1, min(WATCHED, len(data.validation))).round().astype(np.int64)
+        # In no order: sets on disk stand class by class, and the statistics of a batch are of all classes.
+        watched = np.random.default_rng(0).permutation(len(data.validation))[:WATCHED]
         images = data.train, data.validation.rows(watched)
 
         def make(parts: int) -> _SupernetTraining:

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from mnas_evo.data.datasets import ImageSet, search_data
 from mnas_evo.errors import DamagedFile, TrainingFailed
-from mnas_evo.models.torch_network import GraphNetwork
+from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import parse_network
+from mnas_evo.training.feed import Feed
 from mnas_evo.training.loop import Epoch, Trained, train
+from mnas_evo.training.optimizer import optimizer_and_schedule
 from mnas_evo.training.recipe import Recipe, load_recipe
 
 NETWORK = parse_network("32x32x1/stem8/r1_k3_s22_e3_o16_se0.25/r2_k3_s22_e1_o16/head32/10")
@@ -53,6 +55,26 @@ def test_it_learns_digits_and_is_the_same_for_the_same_seed() -> None:
     assert first.epochs[-1].train_loss < first.epochs[0].train_loss
     assert same(first, trained())
     assert not same(first, trained(seed=1))
+
+
+def test_an_epoch_ends_where_a_plain_loop_over_its_batches_does() -> None:
+    recipe = RECIPE.model_copy(update={"epochs": 1})
+    module = GraphNetwork(lower(NETWORK), options=ModuleOptions(recipe.dropout, recipe.norm_momentum))
+    initialise(module, seed=3)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    feed = Feed(small(), recipe, seed=3)
+    optimizer, schedule = optimizer_and_schedule(module.parameters(), recipe, steps=feed.steps)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(feed.epoch_seed(0))
+        for images, labels in feed.training(0):
+            optimizer.zero_grad()
+            logits = module(feed.normalised(images))
+            nn.functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing).backward()
+            optimizer.step()
+            schedule.step()
+    found = trained(recipe, seed=3).network.state_dict()
+    for name, value in module.state_dict().items():
+        assert torch.allclose(found[name], value, rtol=1e-4, atol=1e-6), name
 
 
 def test_images_that_are_read_when_asked_for_train_the_same() -> None:
