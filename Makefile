@@ -53,6 +53,8 @@ bench: .venv/.core
 	$(BIN)/python benchmarks/pricing.py
 	$(BIN)/python benchmarks/fitting.py
 	$(BIN)/python benchmarks/onnx_writing.py
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/supernet.py
 
 dist: .venv/.test
 	$(BIN)/python -m build --outdir dist .
