@@ -131,8 +131,11 @@ def deviation(op: Op) -> float:
     return math.sqrt(2 / (op.kernel**2 * op.out_shape[0] / op.groups))
 
 
-def test_fresh_weights_have_the_authors_deviations() -> None:
-    graph = lower(named_network("mnasnet-a1", task=Frame(height=32, width=32)))
+@pytest.mark.parametrize("classes", [1000, 10])
+def test_fresh_weights_have_the_authors_deviations_whatever_the_number_of_classes(
+    classes: int,
+) -> None:
+    graph = lower(named_network("mnasnet-a1", task=Frame(height=32, width=32, classes=classes)))
     module = GraphNetwork(graph)
     initialise(module, seed=0)
     for layer, built in zip(graph.layers, module.layers, strict=True):
@@ -141,5 +144,6 @@ def test_fresh_weights_have_the_authors_deviations() -> None:
                 assert one.conv.weight.std().item() == pytest.approx(deviation(op), rel=0.05)
                 assert one.conv.bias is None or not one.conv.bias.any()
     classifier = module.layers[-1].ops[-1]
-    assert classifier.weight.abs().max().item() == pytest.approx(1 / math.sqrt(1000), rel=0.01)
+    assert classifier.weight.abs().max().item() == pytest.approx(1 / math.sqrt(1280), rel=0.01)
+    assert 1 / math.sqrt(1280) == pytest.approx(1 / math.sqrt(1000), rel=0.15)  # the authors', of 1,000 classes
     assert not classifier.bias.any()
