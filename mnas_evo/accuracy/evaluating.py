@@ -5,12 +5,14 @@ import hashlib
 import io
 import math
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.sharedctypes import Synchronized
 from os import _exit
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from mnas_evo.files import csv_columns, fingerprint, only_writer, read_csv, read
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.notation import format_network
 from mnas_evo.space.space import SearchSpace
+from mnas_evo.training.fitting import WORKER
 
 KEPT_COLUMNS = ("architecture", "top1", "source", "seconds", "message", "fingerprint")
 
@@ -146,7 +149,8 @@ def evaluating(dear: Evaluator | None, workers: int) -> Iterator[Evaluate]:
         yield lambda tasks: ((number, _evaluate(dear, *task)) for number, task in enumerate(tasks))
         return
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    begun = context.Value("i", 0)
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(begun,))
 
     def evaluate(tasks: Sequence[tuple[Network, int]]) -> Iterator[tuple[int, Evaluation | str]]:
         futures = {executor.submit(_evaluate, dear, *task): number for number, task in enumerate(tasks)}
@@ -165,8 +169,11 @@ def evaluating(dear: Evaluator | None, workers: int) -> Iterator[Evaluate]:
         executor.shutdown(cancel_futures=True)
 
 
-def _start_worker() -> None:
-    """No worker outlives who started it, even one that was killed, or speaks up when it is stopped."""
+def _start_worker(begun: "Synchronized[int]") -> None:
+    """Numbers a worker; none outlives who started it, even one that was killed, or speaks up when it is stopped."""
+    with begun.get_lock():
+        os.environ[WORKER] = str(begun.value)
+        begun.value += 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

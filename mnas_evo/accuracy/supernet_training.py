@@ -121,7 +121,7 @@ def train_supernet(
         deviation=normalisation.deviation,
         versions=versions(),
     )
-    place = pick_device() if device == "auto" else device
+    place = pick_device(device)
     with only_process(folder, doing="training into"):
         if (folder / "supernet.json").exists():
             found = read_form(folder / "supernet.json", SupernetForm)

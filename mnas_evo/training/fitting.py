@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import pickle
 import signal
 import threading
@@ -17,6 +18,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from mnas_evo.errors import DamagedFile, TrainingFailed
 from mnas_evo.training.memory import freed_memory_kept, ran_out_of_memory
+
+WORKER = "MNAS_EVO_WORKER"
 
 M = TypeVar("M", bound=L.LightningModule)
 
@@ -53,10 +56,15 @@ def fit(make: Callable[[int], M], *, epochs: int, folder: Path | None, device: s
     raise TrainingFailed(f"out of memory even with a batch in {_PARTS[-1]} parts; take a smaller network or resolution")
 
 
-def pick_device(worker: int = 0) -> str:
-    """The device that a worker trains on: visible CUDA devices in turn, or the CPU where there is none."""
+def pick_device(asked: str = "auto") -> str:
+    """The device asked for; auto is the CPU, or where CUDA devices are visible the one whose turn this process is.
+
+    Processes of a pool are told their number in the environment, as WORKER.
+    """
+    if asked != "auto":
+        return asked
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return f"cuda:{worker % count}" if count else "cpu"
+    return f"cuda:{int(os.environ.get(WORKER, 0)) % count}" if count else "cpu"
 
 
 def _fitted(module: L.LightningModule, *, epochs: int, folder: Path | None, cuda: list[int]) -> bool:

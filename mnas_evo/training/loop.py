@@ -66,7 +66,7 @@ def train(
         TrainingFailed: the loss left the numbers, or memory is short even for 2 images.
         DamagedFile: last.ckpt cannot be read.
     """
-    place = pick_device() if device == "auto" else device
+    place = pick_device(device)
 
     def make(parts: int) -> _Classifier:
         feed = Feed(data, recipe, seed=seed, device=place, parts=parts)

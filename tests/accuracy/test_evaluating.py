@@ -1,6 +1,8 @@
 """Evaluations outside a search: kept as they end, not made again, and refused where another source's would mix in."""
 
 import csv
+import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from mnas_evo.files import only_writer
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.named import named_network
 from mnas_evo.space.notation import format_network
+from mnas_evo.training.fitting import WORKER
 
 NETWORKS = SPACE.networks(SPACE.sample(8, rng=np.random.default_rng(0)))
 STRINGS = [format_network(network) for network in NETWORKS]
@@ -133,3 +136,20 @@ def test_a_prediction_comes_for_each_network_or_the_reason_why_there_is_none(tmp
     assert [found[name] for name in STRINGS[:2]] == [91.5, 92.0]
     assert "no line for" in str(found[STRINGS[2]])
     assert all("another input" in str(found[format_network(network)]) for network in (other, short))
+
+
+class Numbered:
+    """Says as top-1 which worker it is in; slow enough that each worker gets a task."""
+
+    fingerprint = "numbered"
+
+    def evaluate(self, network: Network, *, seed: int) -> Evaluation:
+        """The worker's number."""
+        time.sleep(1.0)
+        return Evaluation(float(os.environ[WORKER]), "numbered", 1.0)
+
+
+def test_workers_are_numbered_so_that_each_finds_a_device_of_its_own() -> None:
+    networks = [named_network(name) for name in ("mnasnet-a1", "mnasnet-b1", "mobilenet-v2", "mnasnet-small")]
+    said = [result for _, result in evaluate_all(Numbered(), networks, seed=0, workers=2)]
+    assert {result.top1 for result in said if isinstance(result, Evaluation)} == {0.0, 1.0}

@@ -15,7 +15,7 @@ from mnas_evo.data.datasets import ImageSet
 from mnas_evo.errors import DamagedFile, TrainingFailed
 from mnas_evo.training.batches import Batches
 from mnas_evo.training.feed import Feed
-from mnas_evo.training.fitting import fit, pick_device
+from mnas_evo.training.fitting import WORKER, fit, pick_device
 from mnas_evo.training.optimizer import optimizer_and_schedule
 from mnas_evo.training.recipe import load_recipe
 
@@ -173,7 +173,12 @@ def test_threads_and_generator_are_the_callers_again() -> None:
         torch.set_num_threads(before)
 
 
-def test_workers_take_the_gpus_in_turn_and_the_processor_where_there_is_none() -> None:
+def test_workers_take_the_gpus_in_turn_and_the_processor_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     count = torch.cuda.device_count()
     expected = [f"cuda:{worker % count}" if count else "cpu" for worker in range(5)]
-    assert [pick_device(worker) for worker in range(5)] == expected
+    found = []
+    for worker in range(5):
+        monkeypatch.setenv(WORKER, str(worker))
+        found.append(pick_device())
+    assert found == expected
+    assert pick_device("cuda:7") == "cuda:7"
