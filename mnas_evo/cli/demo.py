@@ -62,7 +62,13 @@ def demo(
                 predictor = fit(table)
         with stage("searching") as report:
             searched = SearchRequest(
-                SPACE, str(table), ACCURACY, evaluations=EVALUATIONS, population=POPULATION, workers=workers
+                SPACE,
+                (str(table),),
+                ACCURACY,
+                algorithm="nsga2",
+                settings={"population": POPULATION},
+                evaluations=EVALUATIONS,
+                workers=workers,
             )
             ending = search(run, searched, progress=lambda done, note: report(done / EVALUATIONS, f"{done} {note}"))
         with stage("re-measuring") as report:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mnas_evo.space.space import SearchSpace
 
 _SAMPLE = 4_000
+DEFAULT_ALGORITHM = "nsga2"  # of search.algorithms, which is not imported for --help
 
 
 def spaces(
@@ -81,14 +82,35 @@ def search(
     ],
     run: Annotated[Path, typer.Option(help="Folder of the run; one that exists is gone on with.")],
     space: Annotated[str, typer.Option(help="A space's name or TOML file.")] = "paper",
-    table: Annotated[str | None, typer.Option(help="Latency table; none needed where latency plays no part.")] = None,
-    algorithm: Annotated[str, typer.Option(help="nsga2 or random")] = "nsga2",
+    table: Annotated[
+        list[str] | None,
+        typer.Option(help="Latency table; several: one objective a device. None needed where latency plays no part."),
+    ] = None,
+    algorithm: Annotated[
+        str,
+        typer.Option(
+            help="surrogate-nsga2, nsga2, rl, evolution or random, with settings of its own: nsga2:population=50"
+        ),
+    ] = DEFAULT_ALGORITHM,
     evaluations: Annotated[
         int, typer.Option(help="Budget in distinct architectures; three published networks are evaluated beside them.")
     ] = 200,
-    population: Annotated[int, typer.Option(help="Architectures a generation.")] = 20,
+    population: Annotated[
+        int | None, typer.Option(help="Architectures a generation of nsga2, alive of evolution.")
+    ] = None,
+    reward: Annotated[
+        str | None, typer.Option(help="What rl and evolution maximise: soft, hard (MnasNet) or absolute (TuNAS).")
+    ] = None,
+    target_ms: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Latency that their reward aims at; several: a searcher each. The limit, or the space's median."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same search.", min=0)] = 0,
-    objectives: Annotated[str, typer.Option(help="Any of top1, latency, params, macs; at least two.")] = "top1,latency",
+    objectives: Annotated[
+        str, typer.Option(help="Any of top1, latency (of several tables: latency:NAME), params, macs; at least two.")
+    ] = "top1,latency",
     limit: Annotated[list[str] | None, typer.Option(help="Such as latency=80 (ms); may be repeated.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that evaluate; changes no result.", min=1)] = 1,
     json: JsonOption = False,
@@ -103,11 +125,11 @@ def search(
 
     request = SearchRequest(
         space,
-        table,
+        tuple(table or ()),
         accuracy,
         algorithm=algorithm,
+        settings=algorithm_settings(population, reward, target_ms),
         evaluations=evaluations,
-        population=population,
         seed=seed,
         objectives=objectives,
         limits=tuple(limit or ()),
@@ -153,6 +175,12 @@ def search(
         print(f"ended before its budget of {evaluations}: {what}")
     if "latency_ms" in form.objectives:
         print(f"next: mnas-evo remeasure {run}")
+
+
+def algorithm_settings(population: int | None, reward: str | None, target_ms: list[float] | None) -> dict[str, Any]:
+    """Those of the settings that were given as options."""
+    given = {"population": population, "reward": reward, "target": tuple(target_ms) if target_ms else None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def print_front(title: str, best: "list[Candidate]", objectives: tuple[str, ...]) -> None:

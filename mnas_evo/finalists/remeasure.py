@@ -83,11 +83,13 @@ def remeasure(
         DeviceError: the device failed; everything measured is kept.
     """
     form, archive = open_run(folder)
+    if len(form.tables) > 1:
+        raise RequestError(f"{folder} is a search for several devices; only those for one can be measured again so far")
     with archive:
         chosen = spread(_predicted_front(candidates(archive)), top)
         if not chosen:
             raise RequestError(f"{folder} has no front with latencies to measure again")
-        table = read_table(find_table(form.table)) if form.table else None
+        table = read_table(find_table(form.tables[0])) if form.tables else None
         batch = table.device.batch if table is not None else 1
         facts = device.facts().model_copy(update={"batch": batch})
         name = table.name if table is not None else facts.runtime

@@ -154,9 +154,9 @@ def _place(folder: Path, kind: str) -> Path | None:
 
 
 def _table_of(run: RunPart) -> Path | None:
-    """The table that a run names, where it can still be found."""
+    """The one table that a run names, where it can still be found."""
     try:
-        return find_table(run.form.table) if run.form.table else None
+        return find_table(run.form.tables[0]) if len(run.form.tables) == 1 else None
     except RequestError:
         return None
 

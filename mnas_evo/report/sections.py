@@ -69,9 +69,11 @@ def _search(run: RunPart) -> Section:
     objectives = ", ".join(map(axis_words, form.objectives))
     limits = ", ".join(limit(name, value) for name, value in form.limits.items()) or "none"
     versions = ", ".join(f"{text(name)} {text(version)}" for name, version in form.versions.items())
+    told = (f"{text(name)} {text(value)}" for name, value in form.settings.items() if value not in ([], None))
+    settings = f" ({', '.join(told)})" if form.settings else ""
     asked = (
-        f"<p>{text(form.algorithm)} on space {text(form.space)}; objectives {objectives}; limits {limits}; population "
-        f"{form.population}; seed {form.seed}. Versions: {versions}.</p>"
+        f"<p>{text(form.algorithm)}{settings} on space {text(form.space)}; objectives {objectives}; limits {limits}; "
+        f"seed {form.seed}. Versions: {versions}.</p>"
     )
     if not run.evaluated:
         return Section("search", "The search", f"{asked}<p>Nothing has been evaluated to an end yet.</p>")

@@ -1,13 +1,15 @@
 """The archive: all that a search asked, paid for and was told, in one SQLite file; what was measured later, apart.
 
 `tells` and `tell_values` are append-only and hold exactly what the searcher saw, in (batch, slot) order: replayed
-through the same searcher they give its state. `measurements` never touch them. One evaluation is one transaction.
+through the same searcher they give its state. `measurements` never touch them. One evaluation is one transaction; what
+costs nothing is written a batch at a time.
 """
 
 import datetime
 import json
+import math
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import Any, Literal
 
 from mnas_evo.errors import DamagedFile, MnasEvoError, OtherFormat
 from mnas_evo.files import FORMAT, parse_json
+
+_VARIABLES = 500  # of one statement; SQLite takes 999 in its oldest builds
 
 Kind = Literal["values", "violation", "failure"]
 
@@ -37,13 +41,19 @@ CREATE UNIQUE INDEX evaluated_once ON tells (network) WHERE repeat = 0;
 CREATE TABLE tell_values (
     batch INTEGER NOT NULL,
     slot INTEGER NOT NULL,
-    quantity TEXT NOT NULL,         -- top1 (percent), latency_ms, params, macs
+    quantity TEXT NOT NULL,         -- top1 (percent), latency_ms (of several devices: latency_ms:NAME), params, macs
     value REAL NOT NULL,
     low REAL,
     high REAL,
     source TEXT NOT NULL,           -- where the number came from
     PRIMARY KEY (batch, slot, quantity),
     FOREIGN KEY (batch, slot) REFERENCES tells (batch, slot)
+);
+CREATE TABLE facts (                -- what a searcher said of itself once a batch was told
+    batch INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    value REAL,
+    PRIMARY KEY (batch, name)
 );
 CREATE TABLE measurements (
     id INTEGER PRIMARY KEY,
@@ -109,6 +119,8 @@ class Archive:
         self._connection = sqlite3.connect(path, timeout=30)
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
+            # In WAL mode a killed process loses nothing by this; only a power cut may take the last few tells.
+            self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._prepare()
         except sqlite3.DatabaseError as error:
@@ -136,43 +148,83 @@ class Archive:
         elif found != FORMAT:
             raise OtherFormat(f"{self._path} has format {found}; this version reads and writes format {FORMAT}")
 
-    def add_tell(self, tell: Tell) -> None:
-        """Appends a tell with its values, in one transaction."""
+    def add_tells(self, tells: Sequence[Tell]) -> None:
+        """Appends tells with their values, in one transaction."""
+        now = _now()
         with self._writing():
-            self._connection.execute(
+            self._connection.executemany(
                 "INSERT INTO tells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    tell.batch,
-                    tell.slot,
-                    tell.network,
-                    json.dumps(tell.genes),
-                    tell.kind,
-                    int(tell.repeat),
-                    tell.violation,
-                    tell.seed,
-                    tell.seconds,
-                    tell.message,
-                    _now(),
-                ),
+                [
+                    (
+                        tell.batch,
+                        tell.slot,
+                        tell.network,
+                        json.dumps(tell.genes),
+                        tell.kind,
+                        int(tell.repeat),
+                        tell.violation,
+                        tell.seed,
+                        tell.seconds,
+                        tell.message,
+                        now,
+                    )
+                    for tell in tells
+                ],
             )
             self._connection.executemany(
                 "INSERT INTO tell_values VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [
                     (tell.batch, tell.slot, name, value.value, value.low, value.high, value.source)
+                    for tell in tells
                     for name, value in tell.values.items()
                 ],
             )
 
     def tells(self) -> list[Tell]:
         """All tells in (batch, slot) order."""
+        return self._read("1")
+
+    def batch(self, number: int) -> list[Tell]:
+        """The tells of one batch, by slot."""
+        return self._read("tells.batch = ?", number)
+
+    def first_tells(self, networks: Collection[str]) -> dict[str, Tell]:
+        """How networks were told the first time, for those that were."""
+        found: dict[str, Tell] = {}
+        asked = sorted(set(networks))
+        for start in range(0, len(asked), _VARIABLES):
+            names = asked[start : start + _VARIABLES]
+            marks = ", ".join("?" * len(names))
+            found |= {tell.network: tell for tell in self._read(f"repeat = 0 AND network IN ({marks})", *names)}
+        return found
+
+    def add_facts(self, batch: int, facts: Mapping[str, float]) -> None:
+        """Keeps what a searcher said of itself after a batch; said again on a replay, it stays as it was."""
+        with self._writing():
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO facts VALUES (?, ?, ?)",
+                [(batch, name, value if math.isfinite(value) else None) for name, value in facts.items()],
+            )
+
+    def facts(self) -> dict[str, dict[int, float]]:
+        """What a searcher said of itself: figures by name and batch."""
+        found: dict[str, dict[int, float]] = {}
+        for batch, name, value in self._query("SELECT batch, name, value FROM facts ORDER BY name, batch"):
+            found.setdefault(name, {})[batch] = math.nan if value is None else value
+        return found
+
+    def _read(self, condition: str, *given: object) -> list[Tell]:
         values: dict[tuple[int, int], dict[str, Value]] = {}
         for batch, slot, name, value, low, high, source in self._query(
-            "SELECT batch, slot, quantity, value, low, high, source FROM tell_values"
+            "SELECT tells.batch, tells.slot, quantity, value, low, high, source FROM tells JOIN tell_values "
+            f"ON tells.batch = tell_values.batch AND tells.slot = tell_values.slot WHERE {condition}",
+            *given,
         ):
             values.setdefault((batch, slot), {})[name] = Value(value, source, low, high)
         rows = self._query(
             "SELECT batch, slot, network, genes, kind, repeat, violation, seed, seconds, message FROM tells "
-            "ORDER BY batch, slot"
+            f"WHERE {condition} ORDER BY batch, slot",
+            *given,
         )
         return [
             Tell(

@@ -1,8 +1,8 @@
 """What a searcher is: it asks for batches of genomes and is told what came of them. Deterministic in (seed, tells)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from mnas_evo.space.space import Genes
 
@@ -11,8 +11,8 @@ from mnas_evo.space.space import Genes
 class Outcome:
     """What came of one architecture.
 
-    `values`: its objectives, all to be minimised. `violation`: by what share limits were missed, and no value was
-    paid for. `failure`: it gave no result.
+    `values`: its objectives, all to be minimised; a violation has them too where they were paid for. `violation`: by
+    what share limits were missed. `failure`: it gave no result.
     """
 
     kind: Literal["values", "violation", "failure"]
@@ -29,4 +29,13 @@ class Searcher(Protocol):
 
     def tell(self, genes: Genes, outcomes: Sequence[Outcome]) -> None:
         """Outcomes of the whole batch that was asked last, in its order."""
+        ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A searcher that has something to say about itself: kept with every batch, for people and plots."""
+
+    def facts(self) -> Mapping[str, float]:
+        """Figures by their names, with their units, as they stand after the last tell."""
         ...

@@ -1,14 +1,14 @@
 """Drives a searcher through a problem into an archive, from nothing or from where a killed run stopped."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mnas_evo.accuracy.contract import Evaluation
 from mnas_evo.accuracy.evaluating import Evaluate, evaluating, network_seed
 from mnas_evo.errors import RunChanged
 from mnas_evo.search.archive import Archive, Tell, Value
-from mnas_evo.search.contract import Outcome, Searcher
+from mnas_evo.search.contract import Outcome, Searcher, Telling
 from mnas_evo.search.objectives import Problem
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.notation import format_network
@@ -47,9 +47,6 @@ def drive(
     Raises:
         RunChanged: the replay asks for other architectures than the archive records.
     """
-    recorded: dict[int, dict[int, Tell]] = {}
-    for tell in archive.tells():
-        recorded.setdefault(tell.batch, {})[tell.slot] = tell
     draws = 0
     with evaluating(problem.dear, workers) as evaluate:
         filler = _Filler(problem, archive, evaluate, seed=seed, budget=evaluations, progress=progress)
@@ -57,10 +54,12 @@ def drive(
             genes = searcher.ask()
             if len(genes) == 0:
                 return Ending("exhausted", filler.paid, draws)
-            told = filler.fill(batch, genes, recorded.get(batch, {}))
+            told = filler.fill(batch, genes)
             draws += len(told)
             if len(told) == len(genes):
                 searcher.tell(genes, [_outcome(told[slot], problem) for slot in range(len(genes))])
+                if isinstance(searcher, Telling):
+                    archive.add_facts(batch, searcher.facts())
             if filler.paid >= evaluations:
                 return Ending("budget", filler.paid, draws)
             if draws >= evaluations * DRAWS_PER_EVALUATION:
@@ -97,58 +96,90 @@ class _Filler:
         self._seed = seed
         self._budget = budget
         self._progress = progress
-        self._known: dict[str, Tell] = {}
         self.paid = 0
 
-    def fill(self, batch: int, genes: Genes, recorded: dict[int, Tell]) -> dict[int, Tell]:
+    def fill(self, batch: int, genes: Genes) -> dict[int, Tell]:
         """Tells of a batch by slot; fewer than were asked only when the budget ends within it."""
         networks = self._problem.space.networks(genes)
-        _check_replay(recorded, networks, batch)
         filled: dict[int, Tell] = {}
-        for tell in recorded.values():
-            self._count(tell, filled)
-        self._progress(self.paid, f"generation {batch + 1}")
-        cheap = self._problem.cheap_values(genes)
-        pending: list[Tell] = []
-        tasks: list[tuple[Network, int]] = []
-        repeats: list[tuple[int, str]] = []
-        for slot, network in enumerate(networks):
-            if slot in recorded:
-                continue
-            name = format_network(network)
-            if name in self._known or any(name == tell.network for tell in pending):
-                repeats.append((slot, name))
-                continue
-            own_seed = network_seed(self._seed, name)
-            own_genes = tuple(int(g) for g in genes[slot])
-            tell = Tell(batch, slot, name, own_genes, "values", values=cheap[slot], seed=own_seed)
-            violation = self._problem.violation(cheap[slot])
-            if violation > 0:
-                self._keep(replace(tell, kind="violation", violation=violation), filled)
-            elif self.paid + len(pending) >= self._budget:
-                break
-            elif self._problem.dear is None:
-                self._keep(tell, filled)
-            else:
-                pending.append(tell)
-                tasks.append((network, own_seed))
-        for number, result in self._evaluate(tasks):
-            self._keep(_evaluated(pending[number], result, self._problem), filled)
-            self._progress(self.paid, f"generation {batch + 1}")
-        for slot, name in repeats:
-            if name in self._known:
-                self._keep(replace(self._known[name], batch=batch, slot=slot, repeat=True, seconds=0.0), filled)
+        self._count({tell.slot: tell for tell in self._archive.batch(batch)}, filled)
+        _check_replay(filled, networks, batch)
+        if len(filled) == len(networks):
+            return filled
+        note = f"generation {batch + 1}"
+        self._progress(self.paid, note)
+        names = [format_network(network) for network in networks]
+        known = self._archive.first_tells([name for slot, name in enumerate(names) if slot not in filled])
+        new = _first_slots(names, {*filled, *(slot for slot, name in enumerate(names) if name in known)})
+        priced = self._price(batch, {slot: networks[slot] for slot in new}, genes, names)
+        ready, pending = self._within_budget(priced)
+        self._keep([*ready, *_repeats(batch, names, known, filled)], filled)
+        for number, result in self._evaluate([(networks[tell.slot], tell.seed) for tell in pending]):
+            self._keep([_evaluated(pending[number], result, self._problem)], filled)
+            self._progress(self.paid, note)
+        told = {tell.network: tell for tell in filled.values() if not tell.repeat}
+        self._keep(_repeats(batch, names, told, filled), filled)
         return filled
 
-    def _keep(self, tell: Tell, filled: dict[int, Tell]) -> None:
-        self._archive.add_tell(tell)
-        self._count(tell, filled)
+    def _price(self, batch: int, asked: dict[int, Network], genes: Genes, names: Sequence[str]) -> list[Tell]:
+        """What new architectures, by slot, come to before accuracy is paid for: with all that is cheap, or measured."""
+        slots = list(asked)
+        cheap = self._problem.cheap_values(genes[slots])
+        device = self._problem.on_device
+        measured = device.measure(list(asked.values()), batch=batch) if device is not None and slots else []
+        found = []
+        for i, slot in enumerate(slots):
+            own_genes = tuple(int(g) for g in genes[slot])
+            own_seed = network_seed(self._seed, names[slot])
+            tell = Tell(batch, slot, names[slot], own_genes, "values", values=cheap[i], seed=own_seed)
+            if measured:
+                latency = measured[i]
+                if isinstance(latency, str):
+                    found.append(replace(tell, kind="failure", message=latency))
+                    continue
+                tell = replace(tell, values={**tell.values, "latency_ms": latency})
+            violation = self._problem.violation(tell.values)
+            found.append(replace(tell, kind="violation", violation=violation) if violation > 0 else tell)
+        return found
 
-    def _count(self, tell: Tell, filled: dict[int, Tell]) -> None:
-        filled[tell.slot] = tell
-        if not tell.repeat:
-            self._known[tell.network] = tell
-            self.paid += tell.kind != "violation"
+    def _within_budget(self, priced: list[Tell]) -> tuple[list[Tell], list[Tell]]:
+        """What is told at once, and what accuracy is to be paid for; nothing after the slot that ends the budget."""
+        ready: list[Tell] = []
+        pending: list[Tell] = []
+        left = self._budget - self.paid
+        for tell in priced:
+            if tell.kind != "violation":
+                if left == 0:
+                    break
+                left -= 1
+            (pending if tell.kind == "values" and self._problem.dear is not None else ready).append(tell)
+        return ready, pending
+
+    def _keep(self, tells: list[Tell], filled: dict[int, Tell]) -> None:
+        self._archive.add_tells(tells)
+        self._count({tell.slot: tell for tell in tells}, filled)
+
+    def _count(self, tells: dict[int, Tell], filled: dict[int, Tell]) -> None:
+        filled |= tells
+        self.paid += sum(not tell.repeat and tell.kind != "violation" for tell in tells.values())
+
+
+def _first_slots(names: Sequence[str], without: set[int]) -> list[int]:
+    """The slots, but for some, at which each network stands for the first time."""
+    first: dict[str, int] = {}
+    for slot, name in enumerate(names):
+        if slot not in without:
+            first.setdefault(name, slot)
+    return list(first.values())
+
+
+def _repeats(batch: int, names: Sequence[str], told: Mapping[str, Tell], filled: Mapping[int, Tell]) -> list[Tell]:
+    """Slots not filled yet whose network was told before, told again: at no cost."""
+    return [
+        replace(told[name], batch=batch, slot=slot, repeat=True, seconds=0.0)
+        for slot, name in enumerate(names)
+        if slot not in filled and name in told
+    ]
 
 
 def _evaluated(tell: Tell, result: Evaluation | str, problem: Problem) -> Tell:
@@ -162,6 +193,4 @@ def _evaluated(tell: Tell, result: Evaluation | str, problem: Problem) -> Tell:
 
 
 def _outcome(tell: Tell, problem: Problem) -> Outcome:
-    if tell.kind == "values":
-        return problem.outcome(tell.values)
-    return Outcome(tell.kind, violation=tell.violation)
+    return Outcome("failure") if tell.kind == "failure" else problem.outcome(tell.values)

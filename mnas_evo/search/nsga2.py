@@ -1,13 +1,20 @@
-"""NSGA-II (Deb et al. 2002) by pymoo, on integer genes of the factorized space with operators of our own."""
+"""NSGA-II (Deb et al. 2002) by pymoo, on integer genes of the factorized space with operators of our own.
+
+From three objectives on it is NSGA-III (Deb and Jain 2014), by pymoo too: crowding says little in many dimensions.
+"""
 
 from collections.abc import Sequence
-from typing import Any
+from math import comb
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.algorithms.moo.nsga3 import NSGA3
 from pymoo.core.crossover import Crossover
 from pymoo.core.duplicate import DuplicateElimination
 from pymoo.core.evaluator import Evaluator
+from pymoo.core.individual import Individual
 from pymoo.core.mutation import Mutation
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
@@ -15,11 +22,45 @@ from pymoo.core.repair import Repair
 from pymoo.core.sampling import Sampling
 from pymoo.core.termination import NoTermination
 from pymoo.problems.static import StaticProblem
+from pymoo.util.ref_dirs import get_reference_directions
 
+from mnas_evo.files import Part
 from mnas_evo.search.contract import Outcome
+from mnas_evo.search.objectives import Problem as SearchProblem
+from mnas_evo.search.settings import Several
+from mnas_evo.space.named import named_network
 from mnas_evo.space.space import Genes, SearchSpace
 
+_MANY = 3  # objectives from which NSGA-III is better
 _HOPELESS = 1e9  # objectives of what has none; being infeasible, it is compared by its violation alone
+
+
+class Nsga2Settings(Part):
+    """`population`: architectures a generation; `start`: named networks whose nearest genomes stand in the first."""
+
+    population: Annotated[int, Field(ge=2)] = 20
+    start: Several[str] = ()
+
+
+def nsga2(problem: SearchProblem, settings: Nsga2Settings, *, seed: int) -> "Nsga2":
+    """NSGA-II or III for a problem.
+
+    Raises:
+        RequestError: a network to start from is not known, or has other blocks than the space.
+    """
+    start = nearest_genomes(problem.space, settings.start)
+    count = len(problem.objectives)
+    return Nsga2(problem.space, objectives=count, seed=seed, population=settings.population, start=start)
+
+
+def nearest_genomes(space: SearchSpace, names: Sequence[str]) -> Genes:
+    """Canonical genomes (n, g) nearest to named networks, which seldom lie in a space themselves.
+
+    Raises:
+        RequestError: no network of that name, or one of another number of blocks.
+    """
+    found = [space.nearest(named_network(name, task=space.frame).architecture) for name in names]
+    return np.array(found, dtype=np.int64).reshape(-1, len(space.sizes))
 
 
 class Nsga2:
@@ -29,19 +70,26 @@ class Nsga2:
     it. When mating finds nothing new in 100 tries a batch comes back short or empty.
     """
 
-    def __init__(self, space: SearchSpace, *, objectives: int, seed: int, population: int = 20) -> None:
+    def __init__(
+        self, space: SearchSpace, *, objectives: int, seed: int, population: int = 20, start: Genes | None = None
+    ) -> None:
+        """`start`: canonical genomes (n, g) that stand in the first generation beside random ones."""
         self._unseen = _Unseen()
         self._problem = Problem(
             n_var=len(space.sizes), n_obj=objectives, n_ieq_constr=1, xl=np.zeros(len(space.sizes)), xu=space.sizes - 1
         )
-        self._algorithm = NSGA2(
-            pop_size=population,
-            sampling=_Uniform(space),
-            crossover=_ByBlocks(space),
-            mutation=_OtherOption(space),
-            repair=_Canonical(space),
-            eliminate_duplicates=self._unseen,
-        )
+        operators = {
+            "pop_size": population,
+            "sampling": _Uniform(space, space.sample(0, rng=np.random.default_rng(0)) if start is None else start),
+            "crossover": _ByBlocks(space),
+            "mutation": _OtherOption(space),
+            "repair": _Canonical(space),
+            "eliminate_duplicates": self._unseen,
+        }
+        if objectives < _MANY:
+            self._algorithm = NSGA2(**operators)
+        else:
+            self._algorithm = NSGA3(ref_dirs=_directions(objectives, population), **operators)
         self._algorithm.setup(self._problem, termination=NoTermination(), seed=seed)
         self._genes = len(space.sizes)
         self._asked: Any = None
@@ -69,17 +117,26 @@ class Nsga2:
         self._algorithm.tell(infills=self._asked)
 
 
-class _Uniform(Sampling):  # type: ignore[misc]
-    """Genomes drawn uniformly, enough of them that duplicates leave a full population where the space has one."""
+def _directions(objectives: int, population: int) -> Any:
+    """Reference directions (Das and Dennis 1998): the most that a population can follow."""
+    parts = 1
+    while comb(parts + objectives, objectives - 1) <= population:
+        parts += 1
+    return get_reference_directions("das-dennis", objectives, n_partitions=parts)
 
-    def __init__(self, space: SearchSpace) -> None:
+
+class _Uniform(Sampling):  # type: ignore[misc]
+    """Given genomes and uniform ones, enough that duplicates leave a full population where the space has one."""
+
+    def __init__(self, space: SearchSpace, start: Genes) -> None:
         super().__init__()
         self._space = space
+        self._start = start
 
     def _do(
         self, problem: Problem, n_samples: int, *args: Any, random_state: np.random.Generator, **kwargs: Any
     ) -> Genes:
-        drawn = self._space.sample(20 * n_samples, rng=random_state)
+        drawn = np.concatenate([self._start, self._space.sample(20 * n_samples, rng=random_state)])
         _, first = np.unique(drawn, axis=0, return_index=True)
         return drawn[np.sort(first)[:n_samples]]
 
@@ -133,20 +190,22 @@ class _Unseen(DuplicateElimination):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen: set[bytes] = set()
+        self._seen: set[int] = set()
 
     def remember(self, genes: Genes) -> None:
-        self._seen.update(row.tobytes() for row in genes)
+        self._seen.update(hash(row.tobytes()) for row in genes)
 
     def do(self, pop: Population, *others: Population, to_itself: bool = True) -> Population:
-        known = set(self._seen)
-        for other in others:
-            known.update(np.asarray(one.X, dtype=np.int64).tobytes() for one in other)
+        known = {_key(one) for other in others for one in other}
         keep = []
         for i, one in enumerate(pop):
-            key = np.asarray(one.X, dtype=np.int64).tobytes()
-            if key not in known:
+            key = _key(one)
+            if key not in known and key not in self._seen:
                 keep.append(i)
                 if to_itself:
                     known.add(key)
         return pop[keep]
+
+
+def _key(one: Individual) -> int:
+    return hash(np.asarray(one.X, dtype=np.int64).tobytes())

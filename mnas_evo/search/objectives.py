@@ -1,8 +1,9 @@
 """What a search optimises: quantities of an architecture, which of them are objectives, and the limits on them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,11 @@ from mnas_evo.errors import Infeasible, RequestError
 from mnas_evo.latency.contract import Prediction, Predictor
 from mnas_evo.search.archive import Value
 from mnas_evo.search.contract import Outcome
+from mnas_evo.space.architecture import Network
 from mnas_evo.space.space import Genes, SearchSpace
 
-# Names on the command line -> quantities, which carry their unit.
-QUANTITIES = {"top1": "top1", "latency": "latency_ms", "params": "params", "macs": "macs"}
 MAXIMISED = ("top1",)
+_COUNTED = ("params", "macs")
 
 _PROBES = 20_000
 _DESCENTS = 50
@@ -30,15 +31,27 @@ class Source:
     name: str
 
 
+class OnDevice(Protocol):
+    """A device in the loop: it measures a batch's networks together."""
+
+    def measure(self, networks: Sequence[Network], *, batch: int) -> list[Value | str]:
+        """Latency of each, ms; why there is none, as text. Asked again for a batch, it gives what it measured."""
+        ...
+
+
 @dataclass(frozen=True)
 class Problem:
-    """A space with its objectives, limits (at most, for top1 at least), cheap sources, and the dear source of top-1."""
+    """A space with its objectives, limits (at most, for top1 at least), cheap sources, and the dear source of top-1.
+
+    With a device in the loop latency_ms is measured, before top-1 is paid for.
+    """
 
     space: SearchSpace
     objectives: tuple[str, ...]
     limits: Mapping[str, float]
     cheap: Mapping[str, Source]
     dear: Evaluator | None
+    on_device: OnDevice | None = None
 
     def cheap_values(self, genes: Genes) -> list[dict[str, Value]]:
         """Every cheap quantity of each genome (n, g)."""
@@ -62,10 +75,13 @@ class Problem:
         return total
 
     def outcome(self, values: Mapping[str, Value]) -> Outcome:
-        """What the searcher is told of an architecture whose quantities are all known."""
+        """What the searcher is told of an architecture whose quantities are known, or miss a limit before all are."""
+        objectives: tuple[float, ...] = ()
+        if all(name in values for name in self.objectives):
+            objectives = tuple(self.minimised({name: value.value for name, value in values.items()}))
         if (violation := self.violation(values)) > 0:
-            return Outcome("violation", violation=violation)
-        return Outcome("values", tuple(self.minimised({name: value.value for name, value in values.items()})))
+            return Outcome("violation", objectives, violation)
+        return Outcome("values", objectives)
 
     def minimised(self, values: Mapping[str, float]) -> list[float]:
         """The objectives, all to be minimised."""
@@ -118,39 +134,57 @@ class Counted:
         return Prediction(count, count, count)
 
 
-def parse_objectives(text: str) -> tuple[str, ...]:
-    """Quantities of a list such as `top1,latency`.
+def latency_quantities(devices: Sequence[str]) -> dict[str, str]:
+    """What each device's latency is called in an archive: latency_ms, and of several latency_ms:NAME."""
+    return {name: "latency_ms" if len(devices) == 1 else f"latency_ms:{name}" for name in devices}
+
+
+def parse_objectives(text: str, *, devices: Sequence[str]) -> tuple[str, ...]:
+    """Quantities of a list such as `top1,latency`, where `latency` is that of every device.
 
     Raises:
-        RequestError: one is unknown or stands there twice.
+        RequestError: one is unknown, stands there twice, or is a latency and there is no device.
     """
     names = [name.strip() for name in text.split(",")]
-    if unknown := [name for name in names if name not in QUANTITIES]:
-        raise RequestError(f"unknown objective {', '.join(map(repr, unknown))}; known are {', '.join(QUANTITIES)}")
-    if len(set(names)) < len(names) or len(names) < 2:
+    found = [quantity for name in names for quantity in _quantities(name, devices)]
+    if len(set(found)) < len(found) or len(found) < 2:
         raise RequestError(f"objectives {text!r}: give at least two different ones, such as top1,latency")
-    return tuple(QUANTITIES[name] for name in names)
+    return tuple(found)
 
 
-def parse_limits(texts: list[str]) -> dict[str, float]:
-    """Limits of texts such as `latency=80`.
+def parse_limits(texts: Sequence[str], *, devices: Sequence[str]) -> dict[str, float]:
+    """Limits of texts such as `latency=80`, which holds for every device.
 
     Raises:
         RequestError: one cannot be read.
     """
-    found = {}
+    found: dict[str, float] = {}
     for text in texts:
         name, _, number = text.partition("=")
         try:
-            if name not in QUANTITIES or QUANTITIES[name] in found:
-                raise ValueError(name)
             value = float(number)
-            if not math.isfinite(value):
-                raise ValueError(number)
-            found[QUANTITIES[name]] = value
         except ValueError:
-            known = ", ".join(QUANTITIES)
-            raise RequestError(
-                f"cannot read limit {text!r}: write each once, as latency=80; known are {known}"
-            ) from None
+            value = math.nan
+        if not math.isfinite(value):
+            raise RequestError(f"cannot read limit {text!r}: write it as latency=80")
+        for quantity in _quantities(name.strip(), devices):
+            if quantity in found:
+                raise RequestError(f"limit {text!r}: there is another on {quantity}; write each once")
+            found[quantity] = value
     return found
+
+
+def _quantities(name: str, devices: Sequence[str]) -> list[str]:
+    """The quantities that a name on the command line stands for."""
+    if name in (*MAXIMISED, *_COUNTED):
+        return [name]
+    latencies = latency_quantities(devices)
+    if name == "latency" and not devices:
+        raise RequestError("latency is an objective or a limit: give --table, or leave it out of --objectives")
+    if name == "latency":
+        return list(latencies.values())
+    kind, _, device = name.partition(":")
+    if kind == "latency" and device in latencies:
+        return [latencies[device]]
+    known = [*MAXIMISED, "latency", *(f"latency:{device}" for device in devices if len(devices) > 1), *_COUNTED]
+    raise RequestError(f"unknown objective or limit {name!r}; known are {', '.join(known)}")

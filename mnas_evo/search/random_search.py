@@ -1,13 +1,22 @@
 """Random search: the baseline that every other has to beat."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
+from mnas_evo.files import Part
 from mnas_evo.search.contract import Outcome
 from mnas_evo.space.space import Genes, SearchSpace
 
 _TRIES = 100
+
+
+class RandomSettings(Part):
+    """`batch`: genomes at a time, which changes nothing of the search."""
+
+    batch: Annotated[int, Field(ge=1)] = 20
 
 
 class RandomSearch:
@@ -17,15 +26,16 @@ class RandomSearch:
         self._space = space
         self._rng = np.random.default_rng(seed)
         self._batch = batch
-        self._seen: set[bytes] = set()
+        self._seen: set[int] = set()
 
     def ask(self) -> Genes:
         """A batch of genomes not asked before; fewer when the space runs out."""
         found: list[Genes] = []
         for _ in range(_TRIES):
             for row in self._space.sample(self._batch, rng=self._rng):
-                if row.tobytes() not in self._seen:
-                    self._seen.add(row.tobytes())
+                key = hash(row.tobytes())
+                if key not in self._seen:
+                    self._seen.add(key)
                     found.append(row)
                     if len(found) == self._batch:
                         return np.array(found)

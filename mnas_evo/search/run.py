@@ -1,8 +1,9 @@
 """A run folder: what was asked (run.json), its archive, and the search that fills it, begun or gone on with."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mnas_evo.accuracy.contract import Evaluator, Surrogate
 from mnas_evo.accuracy.evaluating import evaluate_all
@@ -13,34 +14,32 @@ from mnas_evo.errors import Infeasible, RequestError, RunChanged
 from mnas_evo.files import Form, only_process, read_form, versions, write_form
 from mnas_evo.latency.predictor import load_predictor, predictor_fingerprint
 from mnas_evo.latency.table import find_table
+from mnas_evo.search.algorithms import DEFAULT, parse_algorithm
 from mnas_evo.search.archive import Archive, Measurement
-from mnas_evo.search.contract import Searcher
 from mnas_evo.search.drive import Ending, Progress, drive
 from mnas_evo.search.front import candidates
-from mnas_evo.search.nsga2 import Nsga2
-from mnas_evo.search.objectives import Counted, Problem, Source, parse_limits, parse_objectives
-from mnas_evo.search.random_search import RandomSearch
+from mnas_evo.search.objectives import (
+    Counted,
+    Problem,
+    Source,
+    latency_quantities,
+    parse_limits,
+    parse_objectives,
+)
 from mnas_evo.space.named import LANDMARKS, named_network
 from mnas_evo.space.notation import format_network
 from mnas_evo.space.space import SearchSpace
 from mnas_evo.space.space_file import load_space
-
-ALGORITHMS: dict[str, Callable[..., Searcher]] = {
-    "nsga2": lambda space, objectives, seed, population: Nsga2(
-        space, objectives=objectives, seed=seed, population=population
-    ),
-    "random": lambda space, objectives, seed, population: RandomSearch(space, seed=seed, batch=population),
-}
 
 
 class RunForm(Form):
     """run.json: what was asked, and hashes of everything the result depends on."""
 
     space: str
-    table: str | None
+    tables: tuple[str, ...]
     accuracy: str
     algorithm: str
-    population: int
+    settings: dict[str, Any]
     evaluations: int
     seed: int
     objectives: tuple[str, ...]
@@ -51,14 +50,17 @@ class RunForm(Form):
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """A search as it is asked for: names and texts as on the command line."""
+    """A search as it is asked for: names and texts as on the command line.
+
+    `settings`: the algorithm's, beside those in its text.
+    """
 
     space: str
-    table: str | None
+    tables: tuple[str, ...]
     accuracy: str
-    algorithm: str = "nsga2"
+    algorithm: str = DEFAULT
+    settings: Mapping[str, Any] = field(default_factory=dict)
     evaluations: int = 200
-    population: int = 20
     seed: int = 0
     objectives: str = "top1,latency"
     limits: tuple[str, ...] = ()
@@ -113,21 +115,18 @@ def search(folder: Path, request: SearchRequest, *, progress: Progress) -> Endin
         Infeasible: the limits leave nothing.
         InUse: another process works on the folder.
     """
-    if request.algorithm not in ALGORITHMS:
-        raise RequestError(f"unknown algorithm {request.algorithm!r}; known are {', '.join(ALGORITHMS)}")
-    if request.evaluations < 1 or request.population < 2:
-        raise RequestError(
-            f"a search needs at least 1 evaluation and a population of 2, not {request.evaluations} and "
-            f"{request.population}"
-        )
+    algorithm = parse_algorithm(request.algorithm, given=request.settings)
+    if request.evaluations < 1:
+        raise RequestError(f"a search needs at least 1 evaluation, not {request.evaluations}")
     problem, pins = _problem(request)
+    searcher = algorithm.searcher(problem, seed=request.seed)
     problem.check_feasible(seed=request.seed)
     form = RunForm(
         space=request.space,
-        table=_table_name(request.table),
+        tables=tuple(_table_name(table) for table in request.tables),
         accuracy=request.accuracy,
-        algorithm=request.algorithm,
-        population=request.population,
+        algorithm=algorithm.name,
+        settings=algorithm.settings.model_dump(mode="json"),
         evaluations=request.evaluations,
         seed=request.seed,
         objectives=problem.objectives,
@@ -138,9 +137,6 @@ def search(folder: Path, request: SearchRequest, *, progress: Progress) -> Endin
     with only_process(folder, doing="searching into"):
         _begin(folder, form)
         with Archive(archive_path(folder), create=True) as archive:
-            searcher = ALGORITHMS[request.algorithm](
-                problem.space, len(problem.objectives), request.seed, request.population
-            )
             ending = drive(
                 searcher,
                 problem,
@@ -161,7 +157,7 @@ def _begin(folder: Path, form: RunForm) -> None:
         write_form(path, form)
         return
     found = read_form(path, RunForm)
-    for name in ("space", "accuracy", "algorithm", "population", "seed", "objectives", "limits"):
+    for name in ("space", "accuracy", "algorithm", "settings", "seed", "objectives", "limits"):
         was, now = getattr(found, name), getattr(form, name)
         if was != now:
             raise RunChanged(f"{folder} is a run with {name} {was!r}, not {now!r}; give another --run")
@@ -174,15 +170,13 @@ def _begin(folder: Path, form: RunForm) -> None:
                 f"{folder} was started with {name} {found.versions.get(name)}, now it is {form.versions[name]}; "
                 "a search gone on with would not be the same. Install that version or give another --run"
             )
-    # The same table may lie elsewhere now, and the budget may have grown.
+    # The same tables may lie elsewhere now, and the budget may have grown.
     budget = max(found.evaluations, form.evaluations)
-    write_form(path, found.model_copy(update={"table": form.table, "evaluations": budget}))
+    write_form(path, found.model_copy(update={"tables": form.tables, "evaluations": budget}))
 
 
-def _table_name(table: str | None) -> str | None:
+def _table_name(table: str) -> str:
     """How run.json names a table: a shipped one by its name, any other by its whole path."""
-    if table is None:
-        return None
     folder = find_table(table)
     return folder.name if is_bundled(folder) else str(folder.resolve())
 
@@ -211,16 +205,19 @@ def check_found(archive: Archive, problem: Problem) -> None:
 
 def _problem(request: SearchRequest) -> tuple[Problem, dict[str, str]]:
     space = load_space(request.space)
-    objectives, limits = parse_objectives(request.objectives), parse_limits(list(request.limits))
+    tables = [find_table(table) for table in request.tables]
+    devices = [folder.name for folder in tables]
+    if len(set(devices)) < len(devices):
+        raise RequestError(f"two of the tables {', '.join(devices)} have one name; rename a folder")
+    objectives = parse_objectives(request.objectives, devices=devices)
+    limits = parse_limits(request.limits, devices=devices)
     needed = {*objectives, *limits}
     pins = {"space": space.fingerprint}
     cheap: dict[str, Source] = {}
-    if "latency_ms" in needed:
-        if request.table is None:
-            raise RequestError("latency is an objective or a limit: give --table, or leave it out of --objectives")
-        folder = find_table(request.table)
-        cheap["latency_ms"] = Source(load_predictor(folder).for_space(space), f"predicted:{folder.name}")
-        pins["table"] = predictor_fingerprint(folder)
+    for folder, quantity in zip(tables, latency_quantities(devices).values(), strict=True):
+        if quantity in needed:
+            cheap[quantity] = Source(load_predictor(folder).for_space(space), f"predicted:{folder.name}")
+            pins["table" if len(tables) == 1 else f"table {folder.name}"] = predictor_fingerprint(folder)
     for quantity in ("params", "macs"):
         cheap[quantity] = Source(Counted(space, quantity), "counted")
     dear: Evaluator | None = None

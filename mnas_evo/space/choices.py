@@ -1,5 +1,6 @@
 """What one block of a search space may be: six kinds of options, one gene each."""
 
+import math
 import re
 from dataclasses import dataclass
 from itertools import product
@@ -50,6 +51,19 @@ class BlockChoices:
         """The block of every choice, in order, for these input channels."""
         return [self.block(in_channels, *values) for values in product(*self.options)]
 
+    def distances(self, block: Block) -> list[list[float]]:
+        """How far each option of each gene, in the order of GENES, is from what a block of any space has."""
+        ops = [self.block(block.in_channels, op, block.kernel, 0.0, "none", 1.0, 0) for op in self.ops]
+        return [
+            [_op_distance(op, block) for op in ops],
+            [abs(kernel - block.kernel) for kernel in self.kernels],
+            [abs(ratio - block.se_ratio) for ratio in self.se_ratios],
+            # An identity that adds nothing reads as none, so these two are nearer to each other than to a pooled skip.
+            [0.0 if skip == block.skip else 2.0 if "pool" in (skip, block.skip) else 1.0 for skip in self.skips],
+            [abs(round_channels(filters * self.channels) - block.out_channels) for filters in self.filters],
+            [abs(max(1, self.layers + change) - block.layers) for change in self.layer_changes],
+        ]
+
     def block(
         self, in_channels: int, op: str, kernel: int, se_ratio: float, skip: Skip, filters: float, change: int
     ) -> Block:
@@ -68,3 +82,9 @@ class BlockChoices:
             stride=self.stride,
             layers=0 if kind == "r0" else max(1, self.layers + change),
         )
+
+
+def _op_distance(op: Block, block: Block) -> float:
+    """Kinds of op first, then expansions by their ratio, then kernels, where an op names its own."""
+    other = (op.op == "conv") != (block.op == "conv"), (op.layers == 0) != (block.layers == 0)
+    return 10.0 * sum(other) + abs(math.log(op.expansion / block.expansion)) + abs(op.kernel - block.kernel) / 100

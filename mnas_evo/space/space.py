@@ -161,6 +161,22 @@ class SearchSpace:
         genome: Genes = self._genes(by_sharing[fits][:1])[0]
         return genome
 
+    def nearest(self, architecture: Architecture) -> Genes:
+        """The canonical genome (g,) whose choices are nearest to an architecture's, gene by gene, in or out of here.
+
+        Raises:
+            SpaceError: it has another number of blocks.
+        """
+        if len(architecture.blocks) != len(self.blocks):
+            count = len(architecture.blocks)
+            raise SpaceError(f"space {self.name} has {len(self.blocks)} blocks, the architecture {count}")
+        far = [np.zeros(size) for size in self.sizes]
+        for columns, choices, block in zip(self._columns.tolist(), self.blocks, architecture.blocks, strict=True):
+            for column, distances in zip(columns, choices.distances(block), strict=True):
+                far[column] += distances
+        genome: Genes = self.canonical(np.array([[int(distances.argmin()) for distances in far]]))[0]
+        return genome
+
     def contains(self, network: Network) -> bool:
         """Whether a network is one of this space's, frame included."""
         if network.frame != self.frame:

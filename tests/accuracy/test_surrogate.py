@@ -142,7 +142,7 @@ def test_a_search_takes_its_accuracies_from_a_surrogate(tmp_path: Path, capsys: 
 def ran(folder: Path, evaluations: int) -> list[Tell]:
     """A run of so many evaluations, some of which fail; its tells."""
     form = RunForm(
-        space="digits", table=None, accuracy="proxy:digits", algorithm="nsga2", population=8, evaluations=evaluations,
+        space="digits", tables=(), accuracy="proxy:digits", algorithm="nsga2", settings={}, evaluations=evaluations,
         seed=0, objectives=("top1", "latency_ms"), limits={}, pins={}, versions=versions(),
     )  # fmt: skip
     write_form(folder / "run.json", form)
@@ -163,7 +163,7 @@ def test_a_run_is_a_source_of_what_it_paid_for_without_failures_limits_and_repea
     tells = ran(tmp_path / "run", 60)
     assert {tell.kind for tell in tells} == {"values", "failure", "violation"}
     with Archive(archive_path(tmp_path / "run")) as archive:
-        archive.add_tell(replace(next(tell for tell in tells if tell.kind == "values"), batch=99, repeat=True))
+        archive.add_tells([replace(next(tell for tell in tells if tell.kind == "values"), batch=99, repeat=True)])
     expected = {tell.network: tell.values["top1"].value for tell in tells if tell.kind == "values"}
     surrogate = of_run(tmp_path / "run")
     assert surrogate.evaluated.top1 == expected and len(expected) < 60

@@ -92,8 +92,17 @@ def test_a_demo_killed_in_every_stage_ends_with_every_evaluation_once(tmp_path: 
     assert [(batch, slot) for batch, slot, _, _ in rows] == [(b, s) for b in range(3) for s in range(16)]
     # The same search on the same table, never killed.
     asked = json.loads((folder / "run" / "run.json").read_text())
-    search = ["search", "--space", asked["space"], "--table", asked["table"], "--accuracy", asked["accuracy"]]
-    search += ["--population", str(asked["population"]), "--evaluations", str(asked["evaluations"]), "--workers", "2"]
+    search = ["search", "--space", asked["space"], "--table", asked["tables"][0], "--accuracy", asked["accuracy"]]
+    search += [
+        "--algorithm",
+        asked["algorithm"],
+        "--population",
+        str(asked["settings"]["population"]),
+        "--evaluations",
+        str(asked["evaluations"]),
+        "--workers",
+        "2",
+    ]
     done = subprocess.run([SCRIPT, *search, "--run", tmp_path / "whole"], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     assert evaluated(tmp_path / "whole") == rows

@@ -62,7 +62,7 @@ def build_run(
         write_accuracies(accuracies)
     request = SearchRequest(
         space=str(space),
-        table=str(folder / "table") if "latency" in objectives else None,
+        tables=(str(folder / "table"),) if "latency" in objectives else (),
         accuracy=f"table:{accuracies}",
         algorithm="random",
         evaluations=evaluations,

@@ -159,7 +159,7 @@ def test_a_part_alone_has_a_page_and_a_run_finds_its_table(job: Path, part: str,
 
 
 def test_a_run_whose_table_is_gone_shows_what_it_knows(job: Path) -> None:
-    change_json(job / "run" / "run.json", table=str(job / "moved"))
+    change_json(job / "run" / "run.json", tables=[str(job / "moved")])
     found = report(job / "run")
     assert "Not in this folder: latency table, final training." in found.words
     assert "published" not in {trace["name"] for trace in found.figures["figure-front"]["data"]}
@@ -210,7 +210,7 @@ def test_a_search_of_failures_says_why(job: Path) -> None:
     archive_path(job / "run").unlink()
     with Archive(archive_path(job / "run"), create=True) as archive:
         name = TINY.strings(TINY.sizes[None] * 0)[0]
-        archive.add_tell(Tell(0, 0, name, (0,), "failure", message="TrainingFailed: the loss became nan"))
+        archive.add_tells([Tell(0, 0, name, (0,), "failure", message="TrainingFailed: the loss became nan")])
     found = report(job)
     assert "evaluated 1 architecture; none of them came to an end. 1 evaluation failed." in found.words
 

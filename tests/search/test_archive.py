@@ -23,24 +23,24 @@ TELL = Tell(
 def test_what_is_told_comes_back_in_order_of_batch_and_slot(tmp_path: Path) -> None:
     first = Tell(0, 0, "other", (0,), "failure", message="NaN")
     with Archive(tmp_path / "a.sqlite", create=True) as archive:
-        archive.add_tell(TELL)
-        archive.add_tell(first)
+        archive.add_tells([TELL])
+        archive.add_tells([first])
     with Archive(tmp_path / "a.sqlite") as archive:
         assert archive.tells() == [first, TELL]
 
 
 def test_an_architecture_is_evaluated_once_but_may_be_told_again(tmp_path: Path) -> None:
     with Archive(tmp_path / "a.sqlite", create=True) as archive:
-        archive.add_tell(TELL)
+        archive.add_tells([TELL])
         with pytest.raises(sqlite3.IntegrityError):
-            archive.add_tell(Tell(1, 0, "net", (1, 2, 3), "values"))
-        archive.add_tell(Tell(1, 0, "net", (1, 2, 3), "values", repeat=True))
+            archive.add_tells([Tell(1, 0, "net", (1, 2, 3), "values")])
+        archive.add_tells([Tell(1, 0, "net", (1, 2, 3), "values", repeat=True)])
         assert [tell.repeat for tell in archive.tells()] == [False, True]
 
 
 def test_measurements_never_touch_the_tells_and_the_newest_counts(tmp_path: Path) -> None:
     with Archive(tmp_path / "a.sqlite", create=True) as archive:
-        archive.add_tell(TELL)
+        archive.add_tells([TELL])
         before = archive.tells()
         archive.add_measurements([Measurement("net", "latency_ms", 1.3, "measured:x", 0.5, {"campaign": "c"})])
         archive.add_measurements([Measurement("net", "latency_ms", 1.2, "measured:x")])
