@@ -209,8 +209,8 @@ def _problem(request: SearchRequest) -> tuple[Problem, dict[str, str]]:
     devices = [folder.name for folder in tables]
     if len(set(devices)) < len(devices):
         raise RequestError(f"two of the tables {', '.join(devices)} have one name; rename a folder")
-    objectives = parse_objectives(request.objectives, devices=devices)
     limits = parse_limits(request.limits, devices=devices)
+    objectives = parse_objectives(request.objectives, devices=devices)
     needed = {*objectives, *limits}
     pins = {"space": space.fingerprint}
     cheap: dict[str, Source] = {}
