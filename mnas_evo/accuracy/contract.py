@@ -1,5 +1,6 @@
 """The two kinds of accuracy source: one is dear and evaluates a network at a time, one is cheap and predicts."""
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -32,6 +33,30 @@ class Evaluator(Protocol):
             TrainingFailed: this network gives no result; others may.
         """
         ...
+
+
+@runtime_checkable
+class UsesGpu(Protocol):
+    """An evaluator that computes on a GPU where there is one."""
+
+    @property
+    def gpu_share(self) -> float:
+        """How much of a GPU one evaluation takes, 0 to 1."""
+        ...
+
+
+@runtime_checkable
+class NeedsResources(Protocol):
+    """An evaluator that only some nodes of a cluster can run."""
+
+    @property
+    def resources(self) -> Mapping[str, float]:
+        """What a node must have to spare for one evaluation, such as {"device:pixel": 1}, by the cluster's names."""
+        ...
+
+
+Evaluate = Callable[[Sequence[tuple[Network, int]]], Iterator[tuple[int, Evaluation | str]]]
+"""Evaluates (network, seed) tasks and gives (task number, result) as each ends; why there is none, as text."""
 
 
 class Surrogate(Predictor, Protocol):

@@ -6,6 +6,7 @@ import io
 import math
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from multiprocessing.sharedctypes import Synchronized
 from os import _exit
 from pathlib import Path
 
-from mnas_evo.accuracy.contract import Evaluation, Evaluator, Surrogate
+from mnas_evo.accuracy.contract import Evaluate, Evaluation, Evaluator, Surrogate
 from mnas_evo.errors import DamagedFile, MnasEvoError, RequestError, RunChanged, TrainingFailed
 from mnas_evo.files import csv_columns, fingerprint, only_writer, read_csv, read_text, write_text
 from mnas_evo.space.architecture import Network
@@ -26,11 +27,16 @@ from mnas_evo.training.fitting import WORKER
 
 KEPT_COLUMNS = ("architecture", "top1", "source", "seconds", "message", "fingerprint")
 
-Evaluate = Callable[[Sequence[tuple[Network, int]]], Iterator[tuple[int, Evaluation | str]]]
-"""Evaluates (network, seed) tasks and gives (task number, result) as each ends; why there is none, as text."""
+Workers = int | str
+"""Processes of this machine, or a Ray cluster: ray, ray://HOST:PORT, HOST:PORT."""
 
 Done = Callable[[int, int], None]
 """Called with the number of networks done and of all that are to do."""
+
+
+def parse_workers(text: str) -> Workers:
+    """Workers as they are named on the command line; what is no number is left for `evaluating` to judge."""
+    return int(text) if re.fullmatch(r"-?[0-9]{1,6}", text.strip()) else text.strip()
 
 
 def network_seed(seed: int, network: str) -> int:
@@ -39,9 +45,11 @@ def network_seed(seed: int, network: str) -> int:
 
 
 def evaluate_all(
-    evaluator: Evaluator, networks: Sequence[Network], *, seed: int, workers: int
+    evaluator: Evaluator, networks: Sequence[Network], *, seed: int, workers: Workers
 ) -> Iterator[tuple[Network, Evaluation | str]]:
     """Evaluates networks outside any search, in the order they end; a failure comes as its message."""
+    if not networks:
+        return
     tasks = [(network, network_seed(seed, format_network(network))) for network in networks]
     with evaluating(evaluator, workers) as evaluate:
         for number, result in evaluate(tasks):
@@ -49,7 +57,7 @@ def evaluate_all(
 
 
 def evaluate_kept(
-    path: Path, evaluator: Evaluator, networks: Sequence[Network], *, seed: int, workers: int, done: Done
+    path: Path, evaluator: Evaluator, networks: Sequence[Network], *, seed: int, workers: Workers, done: Done
 ) -> dict[str, float | str]:
     """Top-1, percent, of networks by their full strings, or why there is none; what the CSV has is not evaluated again.
 
@@ -137,12 +145,22 @@ def _evaluate(evaluator: Evaluator | None, network: Network, seed: int) -> Evalu
 
 
 @contextmanager
-def evaluating(dear: Evaluator | None, workers: int) -> Iterator[Evaluate]:
-    """Where evaluations run: in this process one by one, or in `workers` others.
+def evaluating(dear: Evaluator | None, workers: Workers) -> Iterator[Evaluate]:
+    """Where evaluations run: in this process one by one, in `workers` others, or on a Ray cluster.
 
     Raises:
-        RequestError: no worker.
+        RequestError: no worker, or a cluster that cannot be used.
     """
+    if isinstance(workers, str):
+        from mnas_evo.accuracy.ray_workers import is_cluster, on_ray
+
+        if not is_cluster(workers):
+            raise RequestError(f"cannot read workers {workers!r}: give a number, ray, ray://HOST:PORT or HOST:PORT")
+        if dear is not None:
+            with on_ray(_evaluate, dear, workers) as evaluate_there:
+                yield evaluate_there
+            return
+        workers = 1
     if workers < 1:
         raise RequestError(f"workers is at least 1, not {workers}")
     if dear is None or workers == 1:
@@ -150,7 +168,7 @@ def evaluating(dear: Evaluator | None, workers: int) -> Iterator[Evaluate]:
         return
     context = multiprocessing.get_context("spawn")
     begun = context.Value("i", 0)
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(begun,))
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(begun,))
 
     def evaluate(tasks: Sequence[tuple[Network, int]]) -> Iterator[tuple[int, Evaluation | str]]:
         futures = {executor.submit(_evaluate, dear, *task): number for number, task in enumerate(tasks)}
@@ -169,7 +187,7 @@ def evaluating(dear: Evaluator | None, workers: int) -> Iterator[Evaluate]:
         executor.shutdown(cancel_futures=True)
 
 
-def _start_worker(begun: "Synchronized[int]") -> None:
+def start_worker(begun: "Synchronized[int]") -> None:
     """Numbers a worker; none outlives who started it, even one that was killed, or speaks up when it is stopped."""
     with begun.get_lock():
         os.environ[WORKER] = str(begun.value)

@@ -30,6 +30,11 @@ class ProxyTraining:
         return fingerprint("proxy", self.data, split.fingerprint, self.recipe.model_dump_json())
 
     @property
+    def gpu_share(self) -> float:
+        """A GPU of its own: a training that finds memory short runs in smaller parts, which round differently."""
+        return 1.0
+
+    @property
     def source(self) -> str:
         """What its figures are called in an archive."""
         return f"proxy:{self.data},epochs={self.recipe.epochs},recipe={self.recipe.name}"

@@ -48,6 +48,11 @@ class SupernetAccuracy:
         return cls(folder.resolve(), _fingerprint(folder), space.fingerprint)
 
     @property
+    def gpu_share(self) -> float:
+        """A quarter of a GPU: it holds one supernet and some batches, and waits for neither to be trained."""
+        return 0.25
+
+    @property
     def source(self) -> str:
         """What its figures are called in an archive."""
         return f"supernet:{self.folder.name}"

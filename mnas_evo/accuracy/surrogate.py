@@ -103,6 +103,37 @@ class Evaluated:
         return np.array([space.encode(network.architecture) for network in networks])
 
 
+@dataclass(frozen=True, slots=True)
+class ChosenModel:
+    """The kind of model that ranked best out of fold, the quality of each kind there, and how far it was off.
+
+    `reach` times what a model says it is unsure by held nine in ten networks out of fold.
+    """
+
+    name: str
+    reach: float
+    quality: Mapping[str, RankQuality]
+
+    def fit(self, vectors: Matrix, values: Matrix, *, seed: int) -> Fitted:
+        """A model of this kind, fitted on (n, k) features and (n,) values."""
+        with threadpool_limits(1):
+            return MODELS[self.name](vectors, values, seed)
+
+
+def choose_model(vectors: Matrix, values: Matrix, *, seed: int) -> ChosenModel:
+    """Judges every kind of model out of fold on (n, k) features and (n,) values."""
+    quality, reach = {}, {}
+    with threadpool_limits(1):
+        for name, fit in MODELS.items():
+            said, unsure = np.empty(len(values)), np.empty(len(values))
+            for rest, fold in KFold(FOLDS, shuffle=True, random_state=seed).split(vectors):
+                said[fold], unsure[fold] = fit(vectors[rest], values[rest], seed)(vectors[fold])
+            quality[name] = rank_quality(said, values)
+            reach[name] = float(np.quantile(np.abs(said - values) / unsure, _CONFIDENCE, method="higher"))
+    name = max(quality, key=lambda name: quality[name].kendall)
+    return ChosenModel(name, reach[name], quality)
+
+
 @dataclass(frozen=True)
 class TopOneSurrogate:
     """Predicts top-1, percent, of genomes of one space; `quality` is that of each model, out of fold.
@@ -115,7 +146,7 @@ class TopOneSurrogate:
     model: Fitted
     reach: float
     chosen: str
-    quality: dict[str, RankQuality]
+    quality: Mapping[str, RankQuality]
 
     @property
     def fingerprint(self) -> str:
@@ -184,7 +215,7 @@ class TopOneScore:
 
     held_back: RankQuality
     chosen: str
-    out_of_fold: dict[str, RankQuality]
+    out_of_fold: Mapping[str, RankQuality]
     coverage_percent: float
     test: int
 
@@ -218,17 +249,9 @@ def rank_quality(predicted: Matrix, known: Matrix) -> RankQuality:
 
 def _fit(evaluated: Evaluated, features: SurrogateFeatures, vectors: Matrix, *, seed: int) -> TopOneSurrogate:
     top1 = evaluated.array
-    with threadpool_limits(1):
-        quality, reach = {}, {}
-        for name, fit in MODELS.items():
-            said, unsure = np.empty(len(top1)), np.empty(len(top1))
-            for rest, fold in KFold(FOLDS, shuffle=True, random_state=seed).split(vectors):
-                said[fold], unsure[fold] = fit(vectors[rest], top1[rest], seed)(vectors[fold])
-            quality[name] = rank_quality(said, top1)
-            reach[name] = float(np.quantile(np.abs(said - top1) / unsure, _CONFIDENCE, method="higher"))
-        chosen = max(quality, key=lambda name: quality[name].kendall)
-        model = MODELS[chosen](vectors, top1, seed)
-        return TopOneSurrogate(evaluated, features, model, reach[chosen], chosen, quality)
+    chosen = choose_model(vectors, top1, seed=seed)
+    model = chosen.fit(vectors, top1, seed=seed)
+    return TopOneSurrogate(evaluated, features, model, chosen.reach, chosen.name, chosen.quality)
 
 
 def _gaussian_process(vectors: Matrix, top1: Matrix, seed: int) -> Fitted:

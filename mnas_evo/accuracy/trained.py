@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mnas_evo.accuracy.contract import Evaluation
-from mnas_evo.accuracy.evaluating import Done, add_line, evaluate_all, network_seed
+from mnas_evo.accuracy.evaluating import Done, Workers, add_line, evaluate_all, network_seed
 from mnas_evo.accuracy.proxy import ProxyTraining
 from mnas_evo.accuracy.table import accuracy_lines
 from mnas_evo.errors import DamagedFile, RequestError
@@ -91,7 +91,7 @@ def draw_networks(space: SearchSpace, n: int, *, seed: int) -> list[Network]:
 
 
 def add_trained(
-    path: Path, trainer: ProxyTraining, networks: Sequence[Network], *, seed: int, workers: int, done: Done
+    path: Path, trainer: ProxyTraining, networks: Sequence[Network], *, seed: int, workers: Workers, done: Done
 ) -> dict[str, str]:
     """Trains those networks that the CSV has not, a line each as it ends, and says why any gave no top-1.
 

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from mnas_evo.cli import device_commands, model_commands, predictor_commands, search_commands
+from mnas_evo.cli.compare_command import compare
 from mnas_evo.cli.demo import demo
 from mnas_evo.cli.import_command import import_file
 from mnas_evo.cli.rank_command import rank_check
@@ -37,6 +38,7 @@ for command in (
     supernet,
     rank_check,
     search_commands.search,
+    compare,
     search_commands.remeasure,
     model_commands.train,
     model_commands.evaluate,

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage, tell
+from mnas_evo.cli.terminal import JsonOption, WorkersOption, print_json, print_table, stage, tell
 
 if TYPE_CHECKING:
     from mnas_evo.accuracy.contract import Evaluator, Surrogate
+    from mnas_evo.accuracy.evaluating import Workers
     from mnas_evo.accuracy.ranking import Estimate, RankCheck
     from mnas_evo.accuracy.trained import TrainedNetwork
     from mnas_evo.space.space import SearchSpace
@@ -41,7 +42,7 @@ def rank_check(
         typer.Option(help="CSV that keeps what a source that evaluates said; beside --against if not given."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the draw, of what is evaluated and of the bootstrap.", min=0)] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that train and evaluate; changes no result.", min=1)] = 1,
+    workers: WorkersOption = "1",
     json: JsonOption = False,
 ) -> None:
     """Say how well a source of accuracy ranks networks that were trained in full, beside their size alone.
@@ -55,6 +56,7 @@ def rank_check(
     Examples: mnas-evo rank-check --accuracy proxy:digits,epochs=2 --against trained.csv;
     mnas-evo rank-check --add 24 --by proxy:digits,epochs=30 --space digits --against trained.csv
     """
+    from mnas_evo.accuracy.evaluating import parse_workers
     from mnas_evo.accuracy.ranking import rank_check as check
     from mnas_evo.accuracy.trained import read_trained
     from mnas_evo.errors import RequestError
@@ -64,9 +66,10 @@ def rank_check(
     if accuracy is None and add is None:
         raise RequestError("nothing to do: give --accuracy, a source to judge, or --add, networks to train")
     known_space = load_space(space) if space else None
+    where = parse_workers(workers)
     document: dict[str, Any] = {}
     if add is not None:
-        document["added"] = _add(against, add, by, known_space, seed=seed, workers=workers)
+        document["added"] = _add(against, add, by, known_space, seed=seed, workers=where)
     known = read_trained(against, task=known_space.frame if known_space else None)
     if accuracy is None:
         if json:
@@ -77,7 +80,7 @@ def rank_check(
             )
         return
     source = accuracy_source(accuracy, known_space)
-    said = _said(source, accuracy, known, known_space, against=against, out=out, seed=seed, workers=workers)
+    said = _said(source, accuracy, known, known_space, against=against, out=out, seed=seed, workers=where)
     left_out = {name: top1 for name, top1 in said.items() if isinstance(top1, str)}
     kept = [one for one in known if one.string not in left_out]
     fitted_on = _fitted_on(source, kept)
@@ -92,7 +95,7 @@ def rank_check(
 
 
 def _add(
-    path: Path, number: int, by: str | None, space: "SearchSpace | None", *, seed: int, workers: int
+    path: Path, number: int, by: str | None, space: "SearchSpace | None", *, seed: int, workers: "Workers"
 ) -> dict[str, Any]:
     from mnas_evo.accuracy.proxy import ProxyTraining
     from mnas_evo.accuracy.spec import parse_accuracy
@@ -124,7 +127,7 @@ def _said(
     against: Path,
     out: Path | None,
     seed: int,
-    workers: int,
+    workers: "Workers",
 ) -> dict[str, float | str]:
     """What a source says of networks, by their strings, or why it says nothing."""
     from mnas_evo.accuracy.contract import Evaluator

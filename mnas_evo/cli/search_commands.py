@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage, tell
+from mnas_evo.cli.terminal import JsonOption, WorkersOption, print_json, print_table, stage, tell
 
 if TYPE_CHECKING:
     from mnas_evo.search.front import Candidate
@@ -86,6 +86,13 @@ def search(
         list[str] | None,
         typer.Option(help="Latency table; several: one objective a device. None needed where latency plays no part."),
     ] = None,
+    latency: Annotated[
+        str | None,
+        typer.Option(help="device:TARGET, as for profile: measure each batch on the device, instead of --table."),
+    ] = None,
+    listen: Annotated[
+        bool, typer.Option("--listen", help="For device:browser: let devices of the local network open the page.")
+    ] = False,
     algorithm: Annotated[
         str,
         typer.Option(
@@ -112,17 +119,26 @@ def search(
         str, typer.Option(help="Any of top1, latency (of several tables: latency:NAME), params, macs; at least two.")
     ] = "top1,latency",
     limit: Annotated[list[str] | None, typer.Option(help="Such as latency=80 (ms); may be repeated.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes that evaluate; changes no result.", min=1)] = 1,
+    workers: WorkersOption = "1",
     json: JsonOption = False,
 ) -> None:
     """Search a space for the front of accuracy and latency. Stopped or killed, the same command goes on where it was.
 
-    Example: mnas-evo search --space digits --table my-laptop --accuracy proxy:digits --evaluations 60 --run runs/first
+    Latency comes from --table, or with --latency from the device itself, which then stays in the loop: every batch is
+    measured there, at a second or so a network, before accuracy is paid for.
+
+    Examples: mnas-evo search --space digits --table my-laptop --accuracy proxy:digits --evaluations 60 --run runs/one;
+    mnas-evo search --space digits --latency device:ssh://pi@pi5 --accuracy proxy:digits --workers ray --run runs/pi
     """
+    from mnas_evo.accuracy.evaluating import parse_workers
+    from mnas_evo.errors import RequestError
     from mnas_evo.search.front import candidates, front, hypervolume_curve, reference_point
+    from mnas_evo.search.on_device import latency_target
     from mnas_evo.search.run import SearchRequest, open_run
     from mnas_evo.search.run import search as run_search
 
+    if listen and latency is None:
+        raise RequestError("--listen opens the page of a browser target; give --latency device:browser too")
     request = SearchRequest(
         space,
         tuple(table or ()),
@@ -133,10 +149,17 @@ def search(
         seed=seed,
         objectives=objectives,
         limits=tuple(limit or ()),
-        workers=workers,
+        workers=parse_workers(workers),
+        device=None if latency is None else latency_target(latency),
     )
     with stage("searching") as report:
-        ending = run_search(run, request, progress=lambda done, note: report(done / evaluations, f"{done} {note}"))
+        ending = run_search(
+            run,
+            request,
+            progress=lambda done, note: report(done / evaluations, f"{done} {note}"),
+            listen=listen,
+            say=tell,
+        )
     form, archive = open_run(run)
     with archive:
         found = candidates(archive)
@@ -173,7 +196,9 @@ def search(
     if ending.reason != "budget":
         what = "the space or the searcher had nothing new to offer" if ending.reason == "exhausted" else "draws ran out"
         print(f"ended before its budget of {evaluations}: {what}")
-    if "latency_ms" in form.objectives:
+    if "latency_ms" in form.objectives and form.device is not None:
+        print(f"latency was measured; next: mnas-evo train {run}#RANK --data DATA --out DIR")
+    elif "latency_ms" in form.objectives:
         print(f"next: mnas-evo remeasure {run}")
 
 
@@ -185,12 +210,13 @@ def algorithm_settings(population: int | None, reward: str | None, target_ms: li
 
 def print_front(title: str, best: "list[Candidate]", objectives: tuple[str, ...]) -> None:
     """The front as a table, ranks from 1 as RUN#rank counts them."""
+    in_search = all(candidate.prediction is None for candidate in best)
     rows = []
     for rank, candidate in enumerate(best, start=1):
         measured = "" if candidate.measured_ms is None else f"{candidate.measured_ms:.4g}"
         values = [_figure(name, candidate.tell.values[name].value) for name in objectives]
         rows.append((rank, *values, measured, candidate.network))
-    heads = {"top1": "top-1 %", "latency_ms": "predicted ms"}
+    heads = {"top1": "top-1 %", "latency_ms": "ms as searched" if in_search else "predicted ms"}
     columns = ("rank", *(heads.get(name, name) for name in objectives), "measured ms", "network")
     print_table(title, columns, rows)
 
@@ -242,7 +268,9 @@ def remeasure(
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder of a table, a search, a training, or all of a demo.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of a table, a search, a training, a comparison, or all of a demo.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Where to write the page; report.html in the folder by default.")
     ] = None,

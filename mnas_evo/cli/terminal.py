@@ -19,6 +19,13 @@ DATA_HELP = (
     "digits, fashion-mnist, cifar10, imagefolder:DIR, parquet:DIR or hub:NAME; @5000 after it: so many training images."
 )
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
+WorkersOption = Annotated[
+    str,
+    typer.Option(
+        help="What evaluates: so many processes, ray (a Ray cluster here), ray://HOST:PORT or HOST:PORT. "
+        "Changes no result."
+    ),
+]
 Report = Callable[[float, str], None]
 """Called with the share done, 0 to 1, and what is being done."""
 

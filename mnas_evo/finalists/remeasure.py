@@ -86,6 +86,11 @@ def remeasure(
     if len(form.tables) > 1:
         raise RequestError(f"{folder} is a search for several devices; only those for one can be measured again so far")
     with archive:
+        if form.device is not None:
+            raise RequestError(
+                f"{folder} measured latency as it searched, on {form.device}: it has no predictions to check; train "
+                "one of its front"
+            )
         chosen = spread(_predicted_front(candidates(archive)), top)
         if not chosen:
             raise RequestError(f"{folder} has no front with latencies to measure again")

@@ -10,6 +10,9 @@ from typing import ClassVar, Literal, Protocol
 from mnas_evo.errors import DamagedFile
 from mnas_evo.files import Part
 
+COMPARED = ("soc", "runtime", "runtime_version", "threads", "precision", "batch")
+"""The facts that make measurements on two devices incomparable."""
+
 
 class DeviceFacts(Part):
     """What was measured on and how. What makes two of them incomparable, `differences` says."""
@@ -30,10 +33,9 @@ class DeviceFacts(Part):
 
     def differences(self, other: "DeviceFacts") -> list[str]:
         """What makes measurements under these facts and those incomparable, in words."""
-        names = ("soc", "runtime", "runtime_version", "threads", "precision", "batch")
         return [
             f"{name} {getattr(self, name)!r} against {getattr(other, name)!r}"
-            for name in names
+            for name in COMPARED
             if getattr(self, name) != getattr(other, name)
         ]
 

@@ -35,7 +35,7 @@ def front_plot(run: RunPart, table: TablePart | None, chosen: Chosen | None) -> 
     figure = empty_figure(AXES[x], AXES[y])
     figure.add_trace(_evaluated(run.evaluated, x, y))
     landmarks = published(run, table) if (x, y) == ("latency_ms", "top1") else []
-    if x == "latency_ms":
+    if x == "latency_ms" and run.form.device is None:
         figure.add_traces(_predicted(_compared(run), y))
     figure.add_traces(_front(run, x, y))
     if chosen is not None and chosen.candidate is not None:
@@ -114,7 +114,7 @@ def _evaluated(evaluated: Sequence[Candidate], x: str, y: str) -> go.Scatter:
 def _compared(run: RunPart) -> list[Candidate]:
     """The front, and what was measured again and turned out not to be on it."""
     on_front = {candidate.network for candidate in run.front}
-    return [c for c in run.evaluated if c.network in on_front or c.measured_ms is not None]
+    return [c for c in run.evaluated if c.network in on_front or (c.prediction and c.measured_ms is not None)]
 
 
 def _predicted(shown: Sequence[Candidate], y: str) -> list[go.Scatter]:
@@ -220,7 +220,9 @@ def _add_limits(figure: go.Figure, run: RunPart, x: str, y: str) -> None:
 def _caption(run: RunPart, landmarks: Sequence[Landmark], x: str, y: str) -> str:
     within = " within the limits" if run.form.limits else ""
     said = [f"Grey: every architecture evaluated{within}. Top-1 is that of <code>{text(run.form.accuracy)}</code>."]
-    if x == "latency_ms":
+    if x == "latency_ms" and run.form.device is not None:
+        said.append(f"Latency was measured as the search went, on <code>{text(run.form.device)}</code>.")
+    elif x == "latency_ms":
         measured = sum(c.measured_ms is not None for c in run.front)
         said.append(
             f"The front stands where it was measured: {measured} of its {several(len(run.front), 'network')} "

@@ -75,7 +75,7 @@ def _number(value: float | None, said: str) -> _Cell:
 
 
 def _predicted(candidate: Candidate) -> _Cell:
-    said = candidate.tell.values.get("latency_ms")
+    said = candidate.prediction
     if said is None:
         return _ABSENT
     range_ms = interval(said)

@@ -76,6 +76,9 @@
       button.title = `Show or hide: ${trace.name}`;
       button.addEventListener("click", () => {
         trace.visible = trace.visible === false;
+        for (const other of figure.drawing.data) {
+          if (trace.legendgroup && other.legendgroup === trace.legendgroup) other.visible = trace.visible;
+        }
         button.setAttribute("aria-pressed", String(trace.visible));
         draw(figure);
       });

@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from mnas_evo.errors import RequestError
 from mnas_evo.files import write_text
+from mnas_evo.report.comparison import comparison_sections, is_comparison
 from mnas_evo.report.folders import Job, read_job
 from mnas_evo.report.palette import dark_by_light
 from mnas_evo.report.plot import script_json
@@ -22,23 +23,26 @@ _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inl
 
 
 def write_report(folder: Path, out: Path) -> Path:
-    """Writes the report on a job folder, or on a table, a run or a training alone, and gives its path back.
+    """Writes the report on a job folder, a table, a run or a training alone, or a comparison; gives its path back.
 
     Nothing in the folder is changed, and a search that is running is not held up.
 
     Raises:
-        RequestError: the folder holds none of the three, or `out` is a folder.
+        RequestError: the folder holds none of these, or `out` is a folder.
         DamagedFile, OtherFormat: a file in it cannot be read.
     """
     if out.is_dir():
         raise RequestError(f"{out} is a folder; give the report a file, such as {out / 'report.html'}")
-    job = read_job(folder)
-    write_text(out, _page(job, [summary_section(job), *sections(job)]))
+    write_text(out, _page(folder, comparison_sections(folder) if is_comparison(folder) else _of_job(read_job(folder))))
     return out
 
 
-def _page(job: Job, parts: Sequence[Section]) -> str:
-    name = text(job.folder.resolve().name)
+def _of_job(job: Job) -> list[Section]:
+    return [summary_section(job), *sections(job)]
+
+
+def _page(folder: Path, parts: Sequence[Section]) -> str:
+    name = text(folder.resolve().name)
     links = "".join(f'<li><a href="#{part.name}">{text(part.title)}</a></li>' for part in parts)
     body = "".join(_section_html(part) for part in parts)
     written = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -21,14 +21,15 @@ FEW_CLASSES = 20
 
 
 def as_searched(run: RunPart) -> list[Candidate]:
-    """The evaluated architectures as the search saw them: predicted, whatever was measured since."""
-    return [replace(c, latency_ms=c.predicted_ms, measured_ms=None) for c in run.evaluated]
+    """The evaluated architectures as the search saw them: mostly predicted, whatever was measured since."""
+    return [replace(c, latency_ms=c.predicted_ms, measured_ms=None) if c.prediction else c for c in run.evaluated]
 
 
 def hypervolume_plot(run: RunPart) -> Plot:
     """Hypervolume after each evaluation, of a run that has some."""
     found = as_searched(run)
     objectives = run.form.objectives
+    how = "predicted" if run.form.device is None else "measured"
     curve = hypervolume_curve(found, objectives)
     worst = [
         quantity(name, -value if name in MAXIMISED else value)
@@ -53,7 +54,7 @@ def hypervolume_plot(run: RunPart) -> Plot:
         "hypervolume",
         "Hypervolume",
         f"What the front covers, up to the worst of the first batch ({'; '.join(worst)}), in the product of the "
-        "objectives' units. Latencies are the predicted ones, as the search saw them.",
+        f"objectives' units. Latencies are the {how} ones, as the search saw them.",
         figure,
         f"Step plot of the hypervolume, which ends at {curve[-1]:.4g} after {several(len(curve), 'evaluation')}.",
     )

@@ -142,9 +142,10 @@ def _run_tiles(run: RunPart | None) -> list[_Tile]:
     if run is None or not run.paid:
         return []
     measured = sum(candidate.measured_ms is not None for candidate in run.front)
+    again = " again" if run.form.device is None else ""
     return [
         ("Evaluated", f"{len(run.paid):,}", f"distinct architectures, {run.form.algorithm}"),
-        ("On the front", f"{len(run.front):,}", f"{measured} of them measured again"),
+        ("On the front", f"{len(run.front):,}", f"{measured} of them measured{again}"),
     ]
 
 

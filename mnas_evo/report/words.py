@@ -90,7 +90,7 @@ def interval(value: Value) -> str:
 
 def inside(candidate: Candidate) -> bool | None:
     """Whether the measured time lies in the predicted interval; None where either is not known."""
-    said = candidate.tell.values.get("latency_ms")
+    said = candidate.prediction
     if candidate.measured_ms is None or said is None or said.low is None or said.high is None:
         return None
     return said.low <= candidate.measured_ms <= said.high
@@ -149,7 +149,7 @@ def candidate_hover(candidate: Candidate) -> str:
     """What is known of an evaluated architecture, with units, and its blocks."""
     values = candidate.tell.values
     lines = [quantity("top1", candidate.top1)] if candidate.top1 is not None else []
-    if (said := values.get("latency_ms")) is not None:
+    if (said := candidate.prediction) is not None:
         range_ms = interval(said)
         lines.append(f"predicted {ms(said.value)}" + (f" (90 %: {range_ms})" if range_ms else ""))
     if candidate.measured_ms is not None:

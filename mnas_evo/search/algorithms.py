@@ -13,6 +13,8 @@ from mnas_evo.search.evolution import EvolutionSettings, evolution
 from mnas_evo.search.nsga2 import Nsga2Settings, nsga2
 from mnas_evo.search.objectives import Problem
 from mnas_evo.search.random_search import RandomSearch, RandomSettings
+from mnas_evo.search.rl import RlSettings, rl
+from mnas_evo.search.surrogate_nsga2 import SurrogateNsga2, SurrogateNsga2Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +24,16 @@ class _Kind:
 
 
 ALGORITHMS: dict[str, _Kind] = {
+    "surrogate-nsga2": _Kind(SurrogateNsga2Settings, SurrogateNsga2),
     "nsga2": _Kind(Nsga2Settings, nsga2),
+    "rl": _Kind(RlSettings, rl),
     "evolution": _Kind(EvolutionSettings, evolution),
     "random": _Kind(
         RandomSettings,
         lambda problem, settings, seed: RandomSearch(problem.space, seed=seed, batch=settings.batch),
     ),
 }
-DEFAULT = "nsga2"
+DEFAULT = "surrogate-nsga2"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mnas_evo.accuracy.contract import Evaluation
-from mnas_evo.accuracy.evaluating import Evaluate, evaluating, network_seed
+from mnas_evo.accuracy.contract import Evaluate, Evaluation
+from mnas_evo.accuracy.evaluating import Workers, evaluating, network_seed
 from mnas_evo.errors import RunChanged
 from mnas_evo.search.archive import Archive, Tell, Value
 from mnas_evo.search.contract import Outcome, Searcher, Telling
@@ -36,7 +36,7 @@ def drive(
     *,
     evaluations: int,
     seed: int,
-    workers: int = 1,
+    workers: Workers = 1,
     progress: Progress,
 ) -> Ending:
     """Replays what the archive holds through the searcher, then goes on until `evaluations` distinct ones are paid for.

@@ -35,7 +35,6 @@ class Evolution:
         self, space: SearchSpace, settings: EvolutionSettings, reward: Reward, *, rng: np.random.Generator
     ) -> None:
         self._space = space
-        self._free = np.flatnonzero(space.sizes > 1)
         self._settings = settings
         self._reward = reward
         self._rng = rng
@@ -61,13 +60,8 @@ class Evolution:
     def _child(self) -> Genes:
         chosen = self._rng.choice(len(self._alive), min(self._settings.sample, len(self._alive)), replace=False)
         parent, _ = max((self._alive[i] for i in chosen), key=lambda one: one[1])
-        child = parent.copy()
-        if len(self._free) == 0:
-            return child
-        gene = self._rng.choice(self._free)
-        child[gene] = (child[gene] + self._rng.integers(1, self._space.sizes[gene])) % self._space.sizes[gene]
-        canonical: Genes = self._space.canonical(child[None])[0]
-        return canonical
+        child: Genes = self._space.mutated(parent[None], rng=self._rng)[0]
+        return child
 
     def tell(self, genes: Genes, outcomes: Sequence[Outcome]) -> None:
         """The batch joins the population; as many of the oldest leave it."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pymoo.indicators.hv import Hypervolume
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from mnas_evo.search.archive import Archive, Tell
+from mnas_evo.search.archive import Archive, Tell, Value
 from mnas_evo.search.objectives import MAXIMISED
 
 Matrix = NDArray[np.float64]
@@ -29,6 +29,12 @@ class Candidate:
         """Full canonical string."""
         return self.tell.network
 
+    @property
+    def prediction(self) -> Value | None:
+        """What its latency was predicted to be, with the interval; None where the search itself measured it."""
+        said = self.tell.values.get("latency_ms")
+        return None if said is None or _is_measured(said) else said
+
     def quantity(self, name: str) -> float:
         """A quantity, measured where it was measured."""
         if name == "latency_ms" and self.latency_ms is not None:
@@ -43,12 +49,20 @@ def candidates(archive: Archive) -> list[Candidate]:
     for tell in archive.tells():
         if tell.kind != "values" or tell.repeat or tell.violation > 0:
             continue
-        predicted = tell.values["latency_ms"].value if "latency_ms" in tell.values else None
-        on_device = measured[tell.network].value if tell.network in measured else None
+        said = tell.values.get("latency_ms")
+        in_search = said is not None and _is_measured(said)
+        told = said.value if said is not None else None
+        predicted, on_device = (None, told) if in_search else (told, None)
+        if tell.network in measured:  # again, and for longer
+            on_device = measured[tell.network].value
         top1 = tell.values["top1"].value if "top1" in tell.values else None
         latency = on_device if on_device is not None else predicted
         found.append(Candidate(tell, top1, latency, predicted, on_device))
     return found
+
+
+def _is_measured(latency: Value) -> bool:
+    return latency.source.startswith("measured")
 
 
 def front(found: Sequence[Candidate], objectives: Sequence[str]) -> list[Candidate]:

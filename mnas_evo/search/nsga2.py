@@ -157,7 +157,10 @@ class _ByBlocks(Crossover):  # type: ignore[misc]
 
 
 class _OtherOption(Mutation):  # type: ignore[misc]
-    """Each gene becomes another of its options with probability 1/g, at least one gene of each genome."""
+    """Each gene becomes another of its options with probability 1/g.
+
+    To change one gene at least covers less: NOTES.md has the figures.
+    """
 
     def __init__(self, space: SearchSpace) -> None:
         super().__init__()
@@ -169,7 +172,6 @@ class _OtherOption(Mutation):  # type: ignore[misc]
         if len(self._free) == 0:
             return X
         change = random_state.random(X.shape) < 1 / len(self._free)
-        change[np.arange(len(X)), random_state.choice(self._free, len(X))] = True
         step = 1 + (random_state.random(X.shape) * (self._sizes - 1)).astype(np.int64)
         return np.where(change & (self._sizes > 1), (X + step) % self._sizes, X)
 

@@ -65,13 +65,22 @@ class Problem:
                 values[quantity] = Value(value, source.name, *((low, high) if known else ()))
         return found
 
+    def cheap_arrays(self, genes: Genes) -> dict[str, NDArray[np.float64]]:
+        """Every cheap objective and limited quantity of each genome (n, g): (n,) each."""
+        needed = {*self.objectives, *self.limits}
+        return {name: source.predictor.predict(genes).value for name, source in self.cheap.items() if name in needed}
+
     def violation(self, values: Mapping[str, Value]) -> float:
         """Sum of the shares by which limits are missed; a quantity not known yet misses none."""
-        total = 0.0
+        return float(self.violations({name: np.array([value.value]) for name, value in values.items()}).sum())
+
+    def violations(self, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """The same for many architectures: of (n,) values to (n,)."""
+        total = np.zeros(len(next(iter(values.values()))) if values else 0)
         for quantity, limit in self.limits.items():
             if quantity in values:
-                over = values[quantity].value - limit
-                total += max(0.0, -over if quantity in MAXIMISED else over) / max(abs(limit), 1e-12)
+                over = values[quantity] - limit
+                total += np.maximum(0.0, -over if quantity in MAXIMISED else over) / max(abs(limit), 1e-12)
         return total
 
     def outcome(self, values: Mapping[str, Value]) -> Outcome:
@@ -180,7 +189,7 @@ def _quantities(name: str, devices: Sequence[str]) -> list[str]:
         return [name]
     latencies = latency_quantities(devices)
     if name == "latency" and not devices:
-        raise RequestError("latency is an objective or a limit: give --table, or leave it out of --objectives")
+        raise RequestError("latency is an objective or a limit: give --table or --latency, or leave it out")
     if name == "latency":
         return list(latencies.values())
     kind, _, device = name.partition(":")

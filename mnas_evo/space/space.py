@@ -116,6 +116,21 @@ class SearchSpace:
         near = self.canonical(np.concatenate([genome[None], near]))
         return near[list(distinct_rows(near))[1:]]
 
+    def mutated(self, genes: Genes, *, rng: np.random.Generator) -> Genes:
+        """Each genome (n, g) with one of its choices changed to another, in canonical form, so perhaps as it was."""
+        found = genes.copy()
+        if len(free := np.flatnonzero(self.sizes > 1)) and len(genes):
+            rows, columns = np.arange(len(genes)), rng.choice(free, len(genes))
+            steps = rng.integers(1, self.sizes[columns])
+            found[rows, columns] = (found[rows, columns] + steps) % self.sizes[columns]
+        return self.canonical(found)
+
+    def all_genes(self) -> Genes:
+        """Every architecture once, as its canonical genome (n, g): for small spaces."""
+        genes = np.stack(np.unravel_index(np.arange(self.genomes), tuple(self.sizes)), axis=1).astype(np.int64)
+        canonical = self.canonical(genes)
+        return canonical[list(distinct_rows(canonical))]
+
     def decode(self, genome: Genes) -> Architecture:
         """The architecture of one genome, shape (g,).
 

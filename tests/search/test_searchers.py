@@ -9,7 +9,12 @@ from mnas_evo.search.contract import Outcome, Searcher
 from mnas_evo.space.space import Genes, SearchSpace
 
 NEVER_TWICE = ("nsga2:population=12", "random:batch=12", "evolution:population=24:batch=12")
-SEARCHERS = (*NEVER_TWICE, "evolution:population=24:batch=12:targets=2")
+SEARCHERS = (
+    *NEVER_TWICE,
+    "evolution:population=24:batch=12:targets=2",
+    "rl:minibatch=12",
+    "rl:setting=tuned:targets=2",
+)
 
 
 def made(name: str, space: SearchSpace, seed: int) -> Searcher:
