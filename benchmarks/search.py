@@ -28,15 +28,15 @@ from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
 
+from mnas_evo.comparing.compare import Asked, compare
+from mnas_evo.comparing.forms import Comparison
+from mnas_evo.comparing.runs import CompareRequest
 from mnas_evo.files import read_csv, write_csv
 from mnas_evo.latency.contract import Prediction
 from mnas_evo.latency.fitting import fit
 from mnas_evo.latency.foreign import import_table
 from mnas_evo.search.algorithms import parse_algorithm
 from mnas_evo.search.archive import Archive
-from mnas_evo.search.assessing import Asked, compare
-from mnas_evo.search.compare import CompareRequest
-from mnas_evo.search.comparison import Comparison
 from mnas_evo.search.drive import drive
 from mnas_evo.search.front import hypervolume
 from mnas_evo.search.objectives import MAXIMISED, Counted, Problem, Source

@@ -19,7 +19,7 @@ FLOORS = (
     ("devices", "training"),
     ("accuracy",),
     ("search",),
-    ("finalists",),
+    ("comparing", "finalists"),
     ("report",),
     ("cli",),
 )

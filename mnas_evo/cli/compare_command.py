@@ -9,8 +9,8 @@ from mnas_evo.cli.search_commands import algorithm_settings
 from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage
 
 if TYPE_CHECKING:
-    from mnas_evo.search.comparison import Comparison
-    from mnas_evo.search.statistics import Figure, PairTest
+    from mnas_evo.comparing.forms import Comparison
+    from mnas_evo.comparing.statistics import Figure, PairTest
 
 _DEFAULT = "surrogate-nsga2,nsga2,evolution,rl,random"
 
@@ -79,10 +79,10 @@ def compare(
     --algorithms nsga2,nsga2:population=50,random --seeds 10 --evaluations 300 --out comparisons/first
     """
     from mnas_evo.accuracy.evaluating import parse_workers
+    from mnas_evo.comparing.compare import Asked
+    from mnas_evo.comparing.compare import compare as run_comparison
+    from mnas_evo.comparing.runs import CompareRequest
     from mnas_evo.report.page import write_report
-    from mnas_evo.search.assessing import Asked
-    from mnas_evo.search.assessing import compare as run_comparison
-    from mnas_evo.search.compare import CompareRequest
     from mnas_evo.search.run import SearchRequest
 
     request = SearchRequest(
@@ -121,7 +121,7 @@ def _numbers(text: str | None) -> tuple[float, ...]:
 
 
 def _print(found: "Comparison") -> None:
-    from mnas_evo.search.comparison_words import corner, quantity, reward_words
+    from mnas_evo.comparing.words import corner, quantity, reward_words
 
     at = list(next(iter(found.algorithms.values())).best_top1_at)
     rows = [

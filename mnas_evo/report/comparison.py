@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from mnas_evo.comparing.forms import COMPARISON, DRAWING, Comparison, Drawing
+from mnas_evo.comparing.statistics import Figure, PairTest
+from mnas_evo.comparing.words import corner, quantity, reward_words
 from mnas_evo.files import read_form
 from mnas_evo.report.comparison_figures import (
     attained_plot,
@@ -14,9 +17,6 @@ from mnas_evo.report.comparison_figures import (
 from mnas_evo.report.plot import plots_html
 from mnas_evo.report.summary import Section, rows_html
 from mnas_evo.report.words import several, text
-from mnas_evo.search.comparison import COMPARISON, DRAWING, Comparison, Drawing
-from mnas_evo.search.comparison_words import corner, quantity, reward_words
-from mnas_evo.search.statistics import Figure, PairTest
 
 _SPACE = "\u00a0"
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from mnas_evo.comparing.forms import Band, Comparison, Drawing, Samples
+from mnas_evo.comparing.words import corner, quantity
 from mnas_evo.report.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION
 from mnas_evo.report.plot import Plot, empty_figure, line, points
 from mnas_evo.report.words import AXES, several, text
-from mnas_evo.search.comparison import Band, Comparison, Drawing, Samples
-from mnas_evo.search.comparison_words import corner, quantity
 
 _COLOURS = tuple(colour.light for colour in (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, INK))
 _DASHES = (None, "dash", "dot")

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from comparing import asked_for, quiet, write_space, write_top1
+from compared import asked_for, quiet, write_space, write_top1
 from read_page import Page, read_page
 
+from mnas_evo.comparing.compare import Asked, compare
+from mnas_evo.comparing.forms import Comparison
 from mnas_evo.errors import DamagedFile
 from mnas_evo.report.page import write_report
-from mnas_evo.search.assessing import Asked, compare
-from mnas_evo.search.comparison import Comparison
 
 RL = "rl:reward=hard:target=60000"
 

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comparing import asked_for, quiet, write_space, write_top1
+from compared import asked_for, quiet, write_space, write_top1
 from searching import problem
 from strategies import TINY
 
 from mnas_evo.accuracy.contract import Evaluation
+from mnas_evo.comparing.compare import Asked, compare
+from mnas_evo.comparing.forms import Comparison
+from mnas_evo.comparing.runs import CompareRequest, folder_label, make_plan
+from mnas_evo.comparing.traces import known_values
 from mnas_evo.errors import Infeasible, RequestError, RunChanged
 from mnas_evo.files import read_csv
 from mnas_evo.search import compare as compare_module
 from mnas_evo.search.archive import Archive
-from mnas_evo.search.assessing import Asked, compare
-from mnas_evo.search.compare import CompareRequest, folder_label, make_plan
-from mnas_evo.search.comparison import Comparison
 from mnas_evo.search.front import hypervolume
 from mnas_evo.search.run import Prepared, archive_path
-from mnas_evo.search.traces import known_values
 
 
 class Killed(BaseException):

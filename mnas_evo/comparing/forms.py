@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from mnas_evo.comparing.statistics import Figure, PairTest
 from mnas_evo.files import Form, Part
-from mnas_evo.search.statistics import Figure, PairTest
 
 COMPARISON, DRAWING = "compare.json", "drawing.json"
 

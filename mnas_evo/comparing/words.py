@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mnas_evo.search.comparison import AlgorithmFigures, Comparison, RewardFigures
-from mnas_evo.search.statistics import Figure, PairTest, seeds_needed
+from mnas_evo.comparing.forms import AlgorithmFigures, Comparison, RewardFigures
+from mnas_evo.comparing.statistics import Figure, PairTest, seeds_needed
 
 _UNITS = {"top1": " %", "params": " parameters", "macs": " MACs"}
 _SCALARISED = ("rl", "evolution")

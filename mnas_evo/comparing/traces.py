@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnas_evo.accuracy.table import AccuracyTable, accuracy_lines
+from mnas_evo.comparing.runs import EndedForm, PlannedRun
 from mnas_evo.errors import DamagedFile, RequestError
 from mnas_evo.files import fingerprint, read_text
 from mnas_evo.search.archive import Archive, Tell
-from mnas_evo.search.compare import EndedForm, PlannedRun
 from mnas_evo.search.drive import DRAWS_PER_EVALUATION
 from mnas_evo.search.objectives import MAXIMISED, Problem
 from mnas_evo.search.run import archive_path

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from strategies import TINY, TINY_TOML
 
+from mnas_evo.comparing.runs import CompareRequest
 from mnas_evo.files import write_csv
-from mnas_evo.search.compare import CompareRequest
 from mnas_evo.search.run import SearchRequest
 
 

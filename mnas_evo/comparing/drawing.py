@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mnas_evo.search.assessment import Assessment, percent, targets
-from mnas_evo.search.comparison import Band, Drawing, Point, Samples
+from mnas_evo.comparing.assessment import Assessment, percent, targets
+from mnas_evo.comparing.forms import Band, Drawing, Point, Samples
+from mnas_evo.comparing.statistics import Matrix, best_within
+from mnas_evo.comparing.traces import Trace
 from mnas_evo.search.front import hypervolume, non_dominated
 from mnas_evo.search.reward import RewardSettings
-from mnas_evo.search.statistics import Matrix, best_within
-from mnas_evo.search.traces import Trace
 
 _BAND_SEEDS = 10  # from which the band is of the middle 80 % of seeds
 _ENTROPY_POINTS = 100

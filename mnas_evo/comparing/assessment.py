@@ -6,13 +6,13 @@ from functools import cached_property
 
 import numpy as np
 
-from mnas_evo.search.compare import Plan
-from mnas_evo.search.comparison import Point, Reference
+from mnas_evo.comparing.forms import Point, Reference
+from mnas_evo.comparing.runs import Plan
+from mnas_evo.comparing.statistics import Matrix, hypervolumes
+from mnas_evo.comparing.traces import Trace
 from mnas_evo.search.front import hypervolume, non_dominated
 from mnas_evo.search.objectives import MAXIMISED
 from mnas_evo.search.reward import RewardSettings, rewards
-from mnas_evo.search.statistics import Matrix, hypervolumes
-from mnas_evo.search.traces import Trace
 
 _QUANTILES = (0.25, 0.5, 0.75)  # of the front's costs: limits at which top-1 is told
 _POINTS = 200  # of a curve with two objectives, where they cost nothing

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from strategies import objective_values
 
+from mnas_evo.comparing.statistics import best_within, figure, hypervolumes, igd_plus, pair_tests, seeds_needed
 from mnas_evo.search.front import hypervolume, non_dominated
-from mnas_evo.search.statistics import best_within, figure, hypervolumes, igd_plus, pair_tests, seeds_needed
 
 CORNER = np.array([8.0, 7.0])
 

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mnas_evo.errors import RequestError, RunChanged
-from mnas_evo.files import only_process, versions, write_form
-from mnas_evo.search.assessment import Assessment, percent, targets
-from mnas_evo.search.compare import CompareRequest, Report, make_plan, run_all
-from mnas_evo.search.comparison import (
+from mnas_evo.comparing.assessment import Assessment, percent, targets
+from mnas_evo.comparing.drawing import drawing
+from mnas_evo.comparing.forms import (
     COMPARISON,
     DRAWING,
     AlgorithmFigures,
@@ -18,20 +16,22 @@ from mnas_evo.search.comparison import (
     RewardFigures,
     RunEntry,
 )
-from mnas_evo.search.comparison_words import answer
-from mnas_evo.search.contract import Outcome
-from mnas_evo.search.drawing import drawing
-from mnas_evo.search.front import hypervolume
-from mnas_evo.search.objectives import parse_limits
-from mnas_evo.search.reward import RewardSettings, rewards
-from mnas_evo.search.statistics import (
+from mnas_evo.comparing.runs import CompareRequest, Report, make_plan, run_all
+from mnas_evo.comparing.statistics import (
     Figure,
     best_within,
     figure,
     igd_plus,
     pair_tests,
 )
-from mnas_evo.search.traces import Judge, Trace, known_values, read_judge, read_trace
+from mnas_evo.comparing.traces import Judge, Trace, known_values, read_judge, read_trace
+from mnas_evo.comparing.words import answer
+from mnas_evo.errors import RequestError, RunChanged
+from mnas_evo.files import only_process, versions, write_form
+from mnas_evo.search.contract import Outcome
+from mnas_evo.search.front import hypervolume
+from mnas_evo.search.objectives import parse_limits
+from mnas_evo.search.reward import RewardSettings, rewards
 
 
 @dataclass(frozen=True)
