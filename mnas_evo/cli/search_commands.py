@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mnas_evo.space.space import SearchSpace
 
 _SAMPLE = 4_000
-DEFAULT_ALGORITHM = "nsga2"  # of search.algorithms, which is not imported for --help
+DEFAULT_ALGORITHM = "surrogate-nsga2"  # of search.algorithms, which is not imported for --help
 
 
 def spaces(
@@ -194,7 +194,12 @@ def search(
     if failed:
         print(f"{failed} architectures gave no result; see the column message of the archive's tells")
     if ending.reason != "budget":
-        what = "the space or the searcher had nothing new to offer" if ending.reason == "exhausted" else "draws ran out"
+        what = (
+            "the space or the searcher had nothing new to offer"
+            if ending.reason == "exhausted"
+            else f"{ending.draws} draws came to {ending.evaluations} architectures; the searcher has collapsed on what "
+            "it had, or the limits leave too little"
+        )
         print(f"ended before its budget of {evaluations}: {what}")
     if "latency_ms" in form.objectives and form.device is not None:
         print(f"latency was measured; next: mnas-evo train {run}#RANK --data DATA --out DIR")
@@ -217,12 +222,15 @@ def print_front(title: str, best: "list[Candidate]", objectives: tuple[str, ...]
         values = [_figure(name, candidate.tell.values[name].value) for name in objectives]
         rows.append((rank, *values, measured, candidate.network))
     heads = {"top1": "top-1 %", "latency_ms": "ms as searched" if in_search else "predicted ms"}
-    columns = ("rank", *(heads.get(name, name) for name in objectives), "measured ms", "network")
+    shown = (heads.get(name, name.replace("latency_ms:", "ms on ")) for name in objectives)
+    columns = ("rank", *shown, "measured ms", "network")
     print_table(title, columns, rows)
 
 
 def _figure(name: str, value: float) -> str:
-    return f"{value:.2f}" if name == "top1" else f"{value:.4g}" if name == "latency_ms" else f"{value:,.0f}"
+    from mnas_evo.search.objectives import is_latency
+
+    return f"{value:.2f}" if name == "top1" else f"{value:.4g}" if is_latency(name) else f"{value:,.0f}"
 
 
 def remeasure(

@@ -8,7 +8,7 @@ from mnas_evo.comparing.forms import Band, Comparison, Drawing, Samples
 from mnas_evo.comparing.words import corner, quantity
 from mnas_evo.report.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION
 from mnas_evo.report.plot import Plot, empty_figure, line, points
-from mnas_evo.report.words import AXES, several, text
+from mnas_evo.report.words import axis, axis_words, several, text
 
 _COLOURS = tuple(colour.light for colour in (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, INK))
 _DASHES = (None, "dash", "dot")
@@ -96,8 +96,8 @@ def attained_plot(drawing: Drawing, found: Comparison) -> Plot | None:
     if not any(drawing.attained.values()):
         return None
     caption = (
-        f"The best {text(_words(drawing.y))} that half of the {several(found.seeds, 'run')} of each algorithm reach "
-        f"within each limit on {text(_words(drawing.x))}: the median attainment."
+        f"The best {text(axis_words(drawing.y))} that half of the {several(found.seeds, 'run')} of each algorithm "
+        f"reach within each limit on {text(axis_words(drawing.x))}: the median attainment."
     )
     return _overlay(drawing, found, drawing.attained, "attained", "What half of the runs reach", caption, steps=True)
 
@@ -143,7 +143,7 @@ def _overlay(
             figure.add_trace(drawn)
         else:
             figure.add_trace(points(x, y, name=algorithm, colour=colour, size=6).update(hovertemplate=said))
-    shows = f"Overlay of {several(len(fronts), 'front')} of {_words(drawing.y)} against {_words(drawing.x)}."
+    shows = f"Overlay of {several(len(fronts), 'front')} of {axis_words(drawing.y)} against {axis_words(drawing.x)}."
     return Plot(name, title, caption, figure, shows, tall=True)
 
 
@@ -175,10 +175,10 @@ def sample_plots(samples: Samples, number: int, drawing: Drawing) -> list[Plot]:
         ),
         Plot(
             f"spread-{number}",
-            f"{_words(drawing.x).capitalize()} of what it drew",
+            f"{axis_words(drawing.x).capitalize()} of what it drew",
             f"The same {count}; dashed: the target, {text(targets)}.",
             spread,
-            f"Histogram of {_words(drawing.x)} of {count} drawn by {title}; target {targets}.",
+            f"Histogram of {axis_words(drawing.x)} of {count} drawn by {title}; target {targets}.",
         ),
     ]
 
@@ -198,18 +198,8 @@ def entropy_plot(drawing: Drawing) -> Plot | None:
 
 
 def _figure(x: str, y: str) -> go.Figure:
-    figure = empty_figure(_axis(x), _axis(y) if y else "")
+    figure = empty_figure(axis(x), axis(y) if y else "")
     for name, update in ((x, figure.update_xaxes), (y, figure.update_yaxes)):
         if name in ("params", "macs"):
             update(tickformat="~s")
     return figure
-
-
-def _axis(name: str) -> str:
-    """Title of a quantity's axis, of one of several devices too."""
-    kind, _, device = name.partition(":")
-    return f"Latency on {device} (ms)" if device else AXES[kind]
-
-
-def _words(name: str) -> str:
-    return _axis(name).split(" (")[0].lower()

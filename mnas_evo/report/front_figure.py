@@ -7,8 +7,9 @@ import plotly.graph_objects as go
 from mnas_evo.report.folders import Chosen, RunPart, TablePart
 from mnas_evo.report.palette import BLUE, GREEN, GREY, ORANGE, PANEL, PURPLE, VERMILLION
 from mnas_evo.report.plot import Plot, Range, Views, empty_figure, line, points
-from mnas_evo.report.words import AXES, axis_words, candidate_hover, hover, limit, ms, percent, quantity, several, text
+from mnas_evo.report.words import axis, axis_words, candidate_hover, hover, limit, ms, percent, quantity, several, text
 from mnas_evo.search.front import Candidate
+from mnas_evo.search.objectives import is_latency
 
 # 8,000 architectures spelled out are 1.5 MB of the page; beyond, only those of the front are.
 SPELLED_OUT = 8_000
@@ -25,14 +26,15 @@ def axes(run: RunPart) -> tuple[str, str]:
     """Quantities of the picture's axes: latency and top-1, or what the search had in their place."""
     objectives = run.form.objectives
     y = "top1" if "top1" in objectives else objectives[0]
-    x = "latency_ms" if "latency_ms" in objectives else next(name for name in objectives if name != y)
+    others = [name for name in objectives if name != y]
+    x = next(filter(is_latency, others), others[0])
     return x, y
 
 
 def front_plot(run: RunPart, table: TablePart | None, chosen: Chosen | None) -> Plot:
     """The plot of a run that has a front."""
     x, y = axes(run)
-    figure = empty_figure(AXES[x], AXES[y])
+    figure = empty_figure(axis(x), axis(y))
     figure.add_trace(_evaluated(run.evaluated, x, y))
     landmarks = published(run, table) if (x, y) == ("latency_ms", "top1") else []
     if x == "latency_ms" and run.form.device is None:
@@ -48,7 +50,7 @@ def front_plot(run: RunPart, table: TablePart | None, chosen: Chosen | None) -> 
             update(tickformat="~s")
     return Plot(
         "front",
-        f"{AXES[y].split(' (')[0]} against {axis_words(x)}",
+        f"{axis(y).split(' (')[0]} against {axis_words(x)}",
         _caption(run, landmarks, x, y),
         figure,
         f"Scatter plot of {several(len(run.evaluated), 'evaluated architecture')} with the front of "

@@ -6,7 +6,7 @@ from html import escape
 from mnas_evo.errors import MnasEvoError
 from mnas_evo.search.archive import Value
 from mnas_evo.search.front import Candidate
-from mnas_evo.search.objectives import MAXIMISED
+from mnas_evo.search.objectives import MAXIMISED, is_latency
 from mnas_evo.space.architecture import Block
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import format_architecture, parse_network
@@ -68,7 +68,7 @@ def quantity(name: str, value: float) -> str:
     """A quantity of an architecture with its unit."""
     if name == "top1":
         return f"{percent(value)} top-1"
-    if name == "latency_ms":
+    if is_latency(name):
         return ms(value)
     return f"{count(value)} {'parameters' if name == 'params' else 'MACs'}"
 
@@ -78,9 +78,16 @@ def limit(name: str, value: float) -> str:
     return f"at {'least' if name in MAXIMISED else 'most'} {quantity(name, value)}"
 
 
+def axis(name: str) -> str:
+    """A quantity with its unit, as it stands beside an axis."""
+    kind, _, device = name.partition(":")
+    return f"Latency on {device} (ms)" if device else AXES[kind]
+
+
 def axis_words(name: str) -> str:
     """A quantity's name without its unit, as it stands in a sentence."""
-    return AXES[name].split(" (")[0].lower()
+    words = axis(name).split(" (")[0]
+    return words[0].lower() + words[1:]
 
 
 def interval(value: Value) -> str:

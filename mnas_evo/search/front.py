@@ -9,7 +9,7 @@ from pymoo.indicators.hv import Hypervolume
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from mnas_evo.search.archive import Archive, Tell, Value
-from mnas_evo.search.objectives import MAXIMISED
+from mnas_evo.search.objectives import MAXIMISED, is_latency
 
 Matrix = NDArray[np.float64]
 
@@ -66,7 +66,8 @@ def _is_measured(latency: Value) -> bool:
 
 
 def front(found: Sequence[Candidate], objectives: Sequence[str]) -> list[Candidate]:
-    """The candidates that no other dominates, fastest first; where latency is no objective, by the last one.
+    """The candidates that no other dominates, fastest first (on the first of several devices); where latency
+    is no objective, by the last one.
 
     Once some were measured they alone count: what a prediction promises never pushes out what a device has shown.
     """
@@ -75,7 +76,7 @@ def front(found: Sequence[Candidate], objectives: Sequence[str]) -> list[Candida
     if not found:
         return []
     rows = non_dominated(minimised(found, objectives))
-    first = "latency_ms" if "latency_ms" in objectives else objectives[-1]
+    first = next(filter(is_latency, objectives), objectives[-1])
     return sorted((found[i] for i in rows), key=lambda c: c.quantity(first))
 
 

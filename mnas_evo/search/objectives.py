@@ -143,6 +143,11 @@ class Counted:
         return Prediction(count, count, count)
 
 
+def is_latency(quantity: str) -> bool:
+    """Whether a quantity is the latency of some device."""
+    return quantity.split(":")[0] == "latency_ms"
+
+
 def latency_quantities(devices: Sequence[str]) -> dict[str, str]:
     """What each device's latency is called in an archive: latency_ms, and of several latency_ms:NAME."""
     return {name: "latency_ms" if len(devices) == 1 else f"latency_ms:{name}" for name in devices}
