@@ -55,6 +55,7 @@ bench: .venv/.core
 	$(BIN)/python benchmarks/onnx_writing.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/supernet.py
+	$(BIN)/python benchmarks/search.py
 
 dist: .venv/.test
 	$(BIN)/python -m build --outdir dist .

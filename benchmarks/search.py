@@ -15,10 +15,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import accel_nasbench
 import numpy as np
-import optuna
 from numpy.typing import NDArray
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.problem import Problem as PymooProblem
@@ -257,10 +257,12 @@ def by_pymoo(problem: Problem, evaluate: Distinct, seed: int) -> None:
 
 def by_optuna(problem: Problem, evaluate: Distinct, seed: int) -> None:
     """Its NSGA-II as it comes, one integer a gene."""
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=["minimize"] * 2, sampler=optuna.samplers.NSGAIISampler(seed=seed))
 
-    def objective(trial: optuna.Trial) -> tuple[float, ...]:
+    def objective(trial: Any) -> tuple[float, ...]:
         genome = [trial.suggest_int(f"gene{i}", 0, int(size) - 1) for i, size in enumerate(problem.space.sizes)]
         return tuple(evaluate(np.array([genome], dtype=np.int64))[0].tolist())
 
