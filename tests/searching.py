@@ -1,7 +1,8 @@
 """A small problem for search tests: the digits space, accuracy and latency that are sums over genes, known exactly."""
 
+import itertools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,3 +72,22 @@ class ByParams:
 def problem(*, fails: float = 0.0, limits: dict[str, float] | None = None, space: SearchSpace = SPACE) -> Problem:
     cheap = {"latency_ms": Source(ByMacs(space), "by macs")}
     return Problem(space, ("top1", "latency_ms"), limits or {}, cheap, ByParams(fails))
+
+
+class Killed(BaseException):
+    """Stands for the moment a process is killed: nothing may catch it."""
+
+
+def dying(target: Problem, at: int) -> Problem:
+    """The problem, whose evaluator kills the process at its at-th evaluation."""
+    source = target.dear
+    assert isinstance(source, ByParams)
+    counter = itertools.count()
+
+    class Dies(ByParams):
+        def evaluate(self, network: Network, *, seed: int) -> Evaluation:
+            if next(counter) == at:
+                raise Killed
+            return super().evaluate(network, seed=seed)
+
+    return replace(target, dear=Dies(source.fails))

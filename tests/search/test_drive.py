@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from searching import SMALLEST, SPACE, ByParams, problem
+from searching import SMALLEST, SPACE, ByParams, Killed, dying, problem
 
 from mnas_evo.accuracy.evaluating import network_seed
 from mnas_evo.errors import Infeasible, MnasEvoError, RunChanged
@@ -17,10 +17,6 @@ from mnas_evo.search.nsga2 import Nsga2
 from mnas_evo.search.objectives import Problem
 from mnas_evo.search.random_search import RandomSearch
 from mnas_evo.search.run import check_found
-
-
-class Killed(BaseException):
-    """Stands for the moment a process is killed: nothing may catch it."""
 
 
 def searched(path: Path, target: Problem, *, seed: int = 0, evaluations: int = 30, **more: int) -> list[Tell]:
@@ -47,16 +43,8 @@ def test_the_budget_counts_distinct_evaluations_and_is_spent_exactly(tmp_path: P
 def test_a_search_killed_at_any_evaluation_ends_as_an_uninterrupted_one(tmp_path: Path, at: int) -> None:
     target = problem(fails=0.1)
     whole = searched(tmp_path / "whole", target)
-    counter = itertools.count()
-
-    class Dies(ByParams):
-        def evaluate(self, network, *, seed):  # type: ignore[no-untyped-def]
-            if next(counter) == at:
-                raise Killed
-            return super().evaluate(network, seed=seed)
-
     with pytest.raises(Killed):
-        searched(tmp_path / "cut", Problem(**{**vars(target), "dear": Dies(0.1)}))
+        searched(tmp_path / "cut", dying(target, at))
     with Archive(tmp_path / "cut") as archive:
         kept = archive.tells()
         assert len(kept) == at

@@ -1,12 +1,11 @@
 """Every searcher, killed at random evaluations, ends as if it had not been, whatever was done in between."""
 
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from searching import SPACE, ByParams, problem
+from searching import SPACE, Killed, dying, problem
 
 from mnas_evo.search.algorithms import parse_algorithm
 from mnas_evo.search.archive import Archive, Measurement, Tell
@@ -23,10 +22,6 @@ ALGORITHMS = (
     "evolution:population=12:sample=4:batch=4",
     "random:batch=7",
 )
-
-
-class Killed(BaseException):
-    """Stands for the moment a process is killed: nothing may catch it."""
 
 
 def searched(path: Path, text: str, target: Problem, *, workers: int = 1) -> Ending:
@@ -46,19 +41,6 @@ def searched(path: Path, text: str, target: Problem, *, workers: int = 1) -> End
 def content(path: Path) -> tuple[list[Tell], dict[str, dict[int, float]]]:
     with Archive(path) as archive:
         return archive.tells(), archive.facts()
-
-
-def dying(target: Problem, at: int) -> Problem:
-    """The problem, whose evaluator kills the process at its at-th evaluation."""
-    counter = itertools.count()
-
-    class Dies(ByParams):
-        def evaluate(self, network, *, seed):  # type: ignore[no-untyped-def]
-            if next(counter) == at:
-                raise Killed
-            return super().evaluate(network, seed=seed)
-
-    return Problem(**{**vars(target), "dear": Dies(0.05)})
 
 
 def measured_again(path: Path) -> None:
