@@ -89,4 +89,6 @@ def parse_algorithm(text: str, *, given: Mapping[str, Any] | None = None, strict
 def _written(value: Any) -> str:
     if isinstance(value, tuple):
         return "+".join(map(_written, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(value)

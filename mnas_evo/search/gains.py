@@ -17,6 +17,7 @@ def most_gaining(points: Matrix, front: Matrix, *, reference: Matrix) -> Iterato
     Ends when no point adds any.
     """
     front = front[(front < reference).all(axis=1)]
+    front = front[non_dominated(front)]
     left = np.flatnonzero((points < reference).all(axis=1))
     if points.shape[1] > 2:
         left = left[:_DEAR]

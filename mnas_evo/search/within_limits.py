@@ -21,6 +21,7 @@ def random_within_limits(
     and again; where that does not help either, those that miss least are given.
     """
     space = problem.space
+    limited = problem.limits.keys() & problem.cheap.keys()
     kept = space.sample(0, rng=rng)
     missed = np.zeros(0)
     for _ in range(_STEPS):
@@ -28,7 +29,7 @@ def random_within_limits(
         near = space.mutated(kept[order[:_PARENTS]], rng=rng) if len(kept) else kept
         kept = np.concatenate([kept[order[:_DRAWN]], near, space.sample(_DRAWN, rng=rng)])
         kept = is_new(kept[list(distinct_rows(kept))])
-        missed = problem.violations(problem.cheap_arrays(kept)) if problem.limits and len(kept) else np.zeros(len(kept))
+        missed = problem.violations(problem.cheap_arrays(kept)) if limited and len(kept) else np.zeros(len(kept))
         if (missed == 0).sum() >= count:
             break
     return kept[np.argsort(missed, kind="stable")[:count]]

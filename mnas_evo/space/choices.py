@@ -53,7 +53,8 @@ class BlockChoices:
 
     def distances(self, block: Block) -> list[list[float]]:
         """How far each option of each gene, in the order of GENES, is from what a block of any space has."""
-        ops = [self.block(block.in_channels, op, block.kernel, 0.0, "none", 1.0, 0) for op in self.ops]
+        kernel = min(self.kernels, key=lambda one: abs(one - block.kernel))  # of an op that names none
+        ops = [self.block(block.in_channels, op, kernel, 0.0, "none", 1.0, 0) for op in self.ops]
         return [
             [_op_distance(op, block) for op in ops],
             [abs(kernel - block.kernel) for kernel in self.kernels],

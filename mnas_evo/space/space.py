@@ -127,8 +127,8 @@ class SearchSpace:
 
     def all_genes(self) -> Genes:
         """Every architecture once, as its canonical genome (n, g): for small spaces."""
-        genes = np.stack(np.unravel_index(np.arange(self.genomes), tuple(self.sizes)), axis=1).astype(np.int64)
-        canonical = self.canonical(genes)
+        steps = self.genomes // np.cumprod(self.sizes)  # of each gene, in a genome as one mixed-radix number
+        canonical = self.canonical(np.arange(self.genomes)[:, None] // steps % self.sizes)
         return canonical[list(distinct_rows(canonical))]
 
     def decode(self, genome: Genes) -> Architecture:
@@ -185,7 +185,10 @@ class SearchSpace:
         if len(architecture.blocks) != len(self.blocks):
             count = len(architecture.blocks)
             raise SpaceError(f"space {self.name} has {len(self.blocks)} blocks, the architecture {count}")
-        far = [np.zeros(size) for size in self.sizes]
+        try:
+            return self.encode(architecture)
+        except SpaceError:  # out of here
+            far = [np.zeros(size) for size in self.sizes]
         for columns, choices, block in zip(self._columns.tolist(), self.blocks, architecture.blocks, strict=True):
             for column, distances in zip(columns, choices.distances(block), strict=True):
                 far[column] += distances
