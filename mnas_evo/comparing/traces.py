@@ -1,6 +1,6 @@
 """The runs of a comparison as it looks at them: arrays cut at the budget, judged anew where another judge is given."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from mnas_evo.search.archive import Archive, Tell
 from mnas_evo.search.drive import DRAWS_PER_EVALUATION
 from mnas_evo.search.objectives import MAXIMISED, Problem
 from mnas_evo.search.run import archive_path
-from mnas_evo.space.space import SearchSpace, distinct_rows
+from mnas_evo.space.space import SearchSpace
 
 _ENUMERATED = 1_000_000  # genomes: of a larger space the true front is not looked for
 _AT_ONCE = 100_000
@@ -148,7 +148,8 @@ def known_values(problem: Problem, judge: Judge | None) -> Matrix | None:
     if not {*problem.objectives, *problem.limits} <= {*problem.cheap, "top1"}:
         return None
     try:
-        found = [_known(genes, problem, judge) for genes in _every_genome(problem.space)]
+        genes = problem.space.all_genes()
+        found = [_known(genes[start : start + _AT_ONCE], problem, judge) for start in range(0, len(genes), _AT_ONCE)]
     except (KeyError, RequestError):  # as many lines, but not of this space alone
         return None
     return np.concatenate(found)
@@ -160,18 +161,3 @@ def _known(genes: NDArray[np.int64], problem: Problem, judge: Judge | None) -> M
         values["top1"] = np.array([judge.top1[string] for string in problem.space.strings(genes)])
     columns = [-values[name] if name in MAXIMISED else values[name] for name in problem.objectives]
     return np.asarray(np.stack(columns, axis=1)[problem.violations(values) == 0])
-
-
-def _every_genome(space: SearchSpace) -> Iterator[NDArray[np.int64]]:
-    """Each architecture's canonical genome once, so many at a time: (n, g)."""
-    whole = np.concatenate(
-        [
-            space.canonical(
-                np.stack(np.unravel_index(range(start, min(start + _AT_ONCE, space.genomes)), space.sizes), 1)
-            )
-            for start in range(0, space.genomes, _AT_ONCE)
-        ]
-    )
-    genes = whole[list(distinct_rows(whole))]
-    for start in range(0, len(genes), _AT_ONCE):
-        yield genes[start : start + _AT_ONCE]

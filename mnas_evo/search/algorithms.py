@@ -73,6 +73,8 @@ def parse_algorithm(text: str, *, given: Mapping[str, Any] | None = None, strict
     known = kind.model_fields
     beside = {key: value for key, value in (given or {}).items() if strict or key in known}
     own = dict(part.partition("=")[::2] for part in parts)
+    if len(own) < len(parts):
+        raise RequestError(f"algorithm {text!r} gives a setting twice")
     try:
         return Algorithm(name, kind.model_validate({**beside, **own}))
     except ValidationError as error:
@@ -80,10 +82,14 @@ def parse_algorithm(text: str, *, given: Mapping[str, Any] | None = None, strict
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
             for fault in error.errors()
         ]
-        settings = ", ".join(f"{key}={_written(value.default)}" for key, value in known.items())
+        settings = ", ".join(_with_default(key, value.default) for key, value in known.items())
         raise RequestError(
-            f"algorithm {text!r}: {'; '.join(faults)}; settings of {name}, with their defaults: {settings}"
+            f"algorithm {text!r}: {'; '.join(faults)}; settings of {name}, with their defaults if any: {settings}"
         ) from error
+
+
+def _with_default(name: str, default: Any) -> str:
+    return name if default in (None, ()) else f"{name}={_written(default)}"
 
 
 def _written(value: Any) -> str:

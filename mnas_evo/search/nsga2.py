@@ -24,6 +24,7 @@ from pymoo.core.termination import NoTermination
 from pymoo.problems.static import StaticProblem
 from pymoo.util.ref_dirs import get_reference_directions
 
+from mnas_evo.errors import RequestError, SpaceError
 from mnas_evo.files import Part
 from mnas_evo.search.contract import Outcome
 from mnas_evo.search.objectives import Problem as SearchProblem
@@ -50,6 +51,8 @@ def nsga2(problem: SearchProblem, settings: Nsga2Settings, *, seed: int) -> "Nsg
     """
     start = nearest_genomes(problem.space, settings.start)
     count = len(problem.objectives)
+    if _MANY <= count > settings.population:
+        raise RequestError(f"{count} objectives need a population of at least {count}, not {settings.population}")
     return Nsga2(problem.space, objectives=count, seed=seed, population=settings.population, start=start)
 
 
@@ -59,8 +62,14 @@ def nearest_genomes(space: SearchSpace, names: Sequence[str]) -> Genes:
     Raises:
         RequestError: no network of that name, or one of another number of blocks.
     """
-    found = [space.nearest(named_network(name, task=space.frame).architecture) for name in names]
-    return np.array(found, dtype=np.int64).reshape(-1, len(space.sizes))
+    return np.array([_nearest(space, name) for name in names], dtype=np.int64).reshape(-1, len(space.sizes))
+
+
+def _nearest(space: SearchSpace, name: str) -> Genes:
+    try:
+        return space.nearest(named_network(name, task=space.frame).architecture)
+    except SpaceError as error:
+        raise RequestError(f"a search cannot start from {name}: {error}") from error
 
 
 class Nsga2:

@@ -110,8 +110,8 @@ def test_all_faults_are_named_at_once_with_the_settings_and_their_defaults(stric
         "target.1: input should be greater than 0",
     ):
         assert fault in said
-    defaults = "reward=soft, target=, targets=1, population=50, sample=10, batch=10"
-    assert said.endswith(f"; settings of evolution, with their defaults: {defaults}")
+    defaults = "reward=soft, target, targets=1, population=50, sample=10, batch=10"
+    assert said.endswith(f"; settings of evolution, with their defaults if any: {defaults}")
     assert "\n" not in said
 
 
@@ -119,6 +119,11 @@ def test_all_faults_are_named_at_once_with_the_settings_and_their_defaults(stric
 def test_what_is_not_a_setting_and_its_value_is_refused(text: str) -> None:
     with pytest.raises(RequestError, match=f"^algorithm '{text}': .*settings of {text.split(':')[0]}"):
         parse_algorithm(text)
+
+
+def test_a_setting_given_twice_is_refused() -> None:
+    with pytest.raises(RequestError, match="gives a setting twice"):
+        parse_algorithm("nsga2:population=5:population=7")
 
 
 def test_rl_takes_from_its_setting_what_is_not_given() -> None:

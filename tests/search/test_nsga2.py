@@ -1,13 +1,14 @@
 """NSGA-II and III: named networks to start from, many objectives, and limits before objectives."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from pymoo.algorithms.moo.nsga3 import NSGA3
 from searching import SMALLEST, SPACE, problem
 
-from mnas_evo.errors import NotationError, SpaceError
+from mnas_evo.errors import NotationError, RequestError
 from mnas_evo.search.contract import Outcome
 from mnas_evo.search.front import Matrix, hypervolume
 from mnas_evo.search.nsga2 import Nsga2, Nsga2Settings, nearest_genomes, nsga2
@@ -167,13 +168,22 @@ def test_a_network_named_twice_stands_once_and_more_than_a_generation_holds_are_
     assert np.array_equal(cut, nearest_genomes(PAPER, PUBLISHED[:2]))
 
 
+def test_a_population_smaller_than_three_objectives_is_refused() -> None:
+    target = replace(problem(), objectives=("top1", "latency_ms", "params"))
+    with pytest.raises(RequestError, match="3 objectives need a population of at least 3, not 2"):
+        nsga2(target, Nsga2Settings(population=2), seed=0)
+
+
 def test_without_networks_there_are_no_nearest_genomes() -> None:
     assert nearest_genomes(PAPER, []).shape == (0, len(PAPER.sizes))
 
 
 @pytest.mark.parametrize("space", [SPACE, SMALLEST], ids=lambda space: space.name)
 def test_a_network_of_another_number_of_blocks_is_refused(space: SearchSpace) -> None:
-    with pytest.raises(SpaceError, match=f"{space.name} has {len(space.blocks)} blocks, the architecture 7"):
+    with pytest.raises(
+        RequestError,
+        match=f"cannot start from mnasnet-a1: space {space.name} has {len(space.blocks)} blocks, the architecture 7",
+    ):
         nsga2(problem(space=space), Nsga2Settings(start=("mnasnet-a1",)), seed=0)
 
 
