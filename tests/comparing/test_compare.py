@@ -11,13 +11,13 @@ from searching import problem
 from strategies import TINY
 
 from mnas_evo.accuracy.contract import Evaluation
+from mnas_evo.comparing import runs as compare_module
 from mnas_evo.comparing.compare import Asked, compare
 from mnas_evo.comparing.forms import Comparison
 from mnas_evo.comparing.runs import CompareRequest, folder_label, make_plan
 from mnas_evo.comparing.traces import known_values
 from mnas_evo.errors import Infeasible, RequestError, RunChanged
 from mnas_evo.files import read_csv
-from mnas_evo.comparing import runs as compare_module
 from mnas_evo.search.archive import Archive
 from mnas_evo.search.front import hypervolume
 from mnas_evo.search.run import Prepared, archive_path
