@@ -23,7 +23,7 @@ from mnas_evo.files import csv_columns, fingerprint, only_writer, read_csv, read
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.notation import format_network
 from mnas_evo.space.space import SearchSpace
-from mnas_evo.training.fitting import WORKER
+from mnas_evo.training.places import WORKER
 
 KEPT_COLUMNS = ("architecture", "top1", "source", "seconds", "message", "fingerprint")
 

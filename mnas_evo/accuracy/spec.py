@@ -1,10 +1,11 @@
-"""Reads what --accuracy says: proxy:DATA[,epochs=5,recipe=quick], supernet:DIR, surrogate:CSV or table:CSV."""
+"""Reads what --accuracy says: proxy:DATA[,epochs=5,recipe=quick], supernet:DIR, surrogate:CSV or table:CSV.
+
+What trains is imported where it is asked for: Lightning takes seconds.
+"""
 
 from pathlib import Path
 
 from mnas_evo.accuracy.contract import Evaluator, Surrogate
-from mnas_evo.accuracy.proxy import ProxyTraining
-from mnas_evo.accuracy.supernet import SupernetAccuracy
 from mnas_evo.accuracy.surrogate import read_surrogate
 from mnas_evo.accuracy.table import read_accuracy_table
 from mnas_evo.data.datasets import search_data
@@ -35,7 +36,9 @@ def parse_accuracy(text: str, space: SearchSpace | None) -> Evaluator | Surrogat
     return read_accuracy_table(Path(rest), space) if kind == "table" else read_surrogate(Path(rest), space)
 
 
-def _supernet(folder: Path, space: SearchSpace | None) -> SupernetAccuracy:
+def _supernet(folder: Path, space: SearchSpace | None) -> Evaluator:
+    from mnas_evo.accuracy.supernet import SupernetAccuracy
+
     found = SupernetAccuracy.of(folder)
     if space is not None and found.space_fingerprint != space.fingerprint:
         raise RequestError(
@@ -44,7 +47,9 @@ def _supernet(folder: Path, space: SearchSpace | None) -> SupernetAccuracy:
     return found
 
 
-def _proxy(text: str, rest: str, space: SearchSpace | None) -> ProxyTraining:
+def _proxy(text: str, rest: str, space: SearchSpace | None) -> Evaluator:
+    from mnas_evo.accuracy.proxy import ProxyTraining
+
     data, *options = rest.split(",")
     given = dict(option.partition("=")[::2] for option in options)
     if unknown := sorted(set(given) - {"epochs", "recipe"}):

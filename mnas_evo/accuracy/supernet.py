@@ -21,7 +21,7 @@ from mnas_evo.files import fingerprint, read_text
 from mnas_evo.models.supernet import Supernet
 from mnas_evo.models.torch_network import GraphNetwork
 from mnas_evo.space.architecture import Network
-from mnas_evo.training.fitting import one_thread, pick_device
+from mnas_evo.training.places import one_thread, pick_device
 
 STATISTICS_IMAGES = 2_000
 """Training images that batch statistics are estimated on."""

@@ -24,9 +24,10 @@ from mnas_evo.space.space import Genes, SearchSpace
 from mnas_evo.space.space_file import parse_space
 from mnas_evo.training.batches import Batches
 from mnas_evo.training.feed import Feed
-from mnas_evo.training.fitting import fit, pick_device
+from mnas_evo.training.fitting import fit
 from mnas_evo.training.normalisation import Normalisation
 from mnas_evo.training.optimizer import optimizer_and_schedule
+from mnas_evo.training.places import pick_device
 from mnas_evo.training.recipe import Recipe
 from mnas_evo.training.task import check_fits
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mnas_evo.training.fitting import one_thread
+from mnas_evo.training.places import one_thread
 
 UNITS = 100
 _INITIAL = 0.1  # weights are drawn from (-.1, .1)

@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import os
 import pickle
 import signal
 import threading
@@ -18,8 +17,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from mnas_evo.errors import DamagedFile, TrainingFailed
 from mnas_evo.training.memory import freed_memory_kept, ran_out_of_memory
-
-WORKER = "MNAS_EVO_WORKER"
+from mnas_evo.training.places import one_thread
 
 M = TypeVar("M", bound=L.LightningModule)
 
@@ -54,17 +52,6 @@ def fit(make: Callable[[int], M], *, epochs: int, folder: Path | None, device: s
             if cuda:
                 torch.cuda.empty_cache()
     raise TrainingFailed(f"out of memory even with a batch in {_PARTS[-1]} parts; take a smaller network or resolution")
-
-
-def pick_device(asked: str = "auto") -> str:
-    """The device asked for; auto is the CPU, or where CUDA devices are visible the one whose turn this process is.
-
-    Processes of a pool are told their number in the environment, as WORKER.
-    """
-    if asked != "auto":
-        return asked
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return f"cuda:{int(os.environ.get(WORKER, 0)) % count}" if count else "cpu"
 
 
 def _fitted(module: L.LightningModule, *, epochs: int, folder: Path | None, cuda: list[int]) -> bool:
@@ -113,17 +100,6 @@ def _trainer(started: _Started, *, epochs: int, folder: Path | None, cuda: list[
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
     )
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread of this process while it lasts."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -18,9 +18,10 @@ from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
 from mnas_evo.training.batches import Batches, Turns
 from mnas_evo.training.feed import Feed
-from mnas_evo.training.fitting import fit, pick_device
+from mnas_evo.training.fitting import fit
 from mnas_evo.training.normalisation import Normalisation
 from mnas_evo.training.optimizer import optimizer_and_schedule
+from mnas_evo.training.places import pick_device
 from mnas_evo.training.recipe import Recipe
 
 _TURN = 8  # batches: around each turn Lightning takes .5 ms, of the 17 of a step on 28x28 images

@@ -19,7 +19,7 @@ from mnas_evo.files import only_writer
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.named import named_network
 from mnas_evo.space.notation import format_network
-from mnas_evo.training.fitting import WORKER
+from mnas_evo.training.places import WORKER
 
 NETWORKS = SPACE.networks(SPACE.sample(8, rng=np.random.default_rng(0)))
 STRINGS = [format_network(network) for network in NETWORKS]

@@ -15,8 +15,9 @@ from mnas_evo.data.datasets import ImageSet
 from mnas_evo.errors import DamagedFile, TrainingFailed
 from mnas_evo.training.batches import Batches
 from mnas_evo.training.feed import Feed
-from mnas_evo.training.fitting import WORKER, fit, pick_device
+from mnas_evo.training.fitting import fit
 from mnas_evo.training.optimizer import optimizer_and_schedule
+from mnas_evo.training.places import WORKER, pick_device
 from mnas_evo.training.recipe import load_recipe
 
 RECIPE = load_recipe("quick").model_copy(update={"batch": 16, "epochs": 3, "flip": True})
