@@ -74,7 +74,9 @@ def test_a_search_killed_at_five_random_evaluations_ends_as_an_uninterrupted_one
     assert ending.evaluations == EVALUATIONS
 
 
-@pytest.mark.parametrize("text", ALGORITHMS[:3])
+@pytest.mark.parametrize(
+    "text", [ALGORITHMS[0], *(pytest.param(text, marks=pytest.mark.slow) for text in ALGORITHMS[1:])]
+)
 def test_another_number_of_workers_goes_on_with_the_same_search(tmp_path: Path, text: str) -> None:
     target = problem(fails=0.05)
     searched(tmp_path / "whole", text, target)
