@@ -136,7 +136,7 @@ def memory() -> None:
 # Quality
 
 SEEDS = 10
-MACRO = ("surrogate-nsga2", "nsga2", "rl", "rl:setting=tuned:targets=5", "evolution", "random")
+MACRO = ("surrogate-nsga2", "nsga2", "rl", "rl:setting=tuned:reward=hard:targets=5", "evolution", "random")
 ACCEL = (*MACRO, "nsga2:population=50")
 EARLY, LATE = 300, 1_000
 LIMITS_MS = (4.0, 5.0, 6.0)

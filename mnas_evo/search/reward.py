@@ -27,7 +27,8 @@ class RewardSettings(Part):
     """What a scalarising searcher is asked to maximise.
 
     `target`: one or more costs, in the unit of the cost objective; with none there are `targets` of them, spread over
-    what the space's networks cost. Of several each takes its turn, with a searcher of its own.
+    what the space's networks cost. Of several each takes its turn, with a searcher of its own; take a hard or an
+    absolute reward then, for a target only scales the soft one: all would look for the same network.
     """
 
     reward: Kind = "soft"
