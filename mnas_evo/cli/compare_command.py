@@ -89,7 +89,7 @@ def compare(
         space,
         tuple(table or ()),
         accuracy,
-        settings=algorithm_settings(population, reward, target_ms),
+        settings=algorithm_settings(population, reward, target_ms, objectives=objectives),
         evaluations=evaluations,
         objectives=objectives,
         limits=tuple(limit or ()),

@@ -144,7 +144,7 @@ def search(
         tuple(table or ()),
         accuracy,
         algorithm=algorithm,
-        settings=algorithm_settings(population, reward, target_ms),
+        settings=algorithm_settings(population, reward, target_ms, objectives=objectives),
         evaluations=evaluations,
         seed=seed,
         objectives=objectives,
@@ -207,8 +207,21 @@ def search(
         print(f"next: mnas-evo remeasure {run}")
 
 
-def algorithm_settings(population: int | None, reward: str | None, target_ms: list[float] | None) -> dict[str, Any]:
-    """Those of the settings that were given as options."""
+def algorithm_settings(
+    population: int | None, reward: str | None, target_ms: list[float] | None, *, objectives: str
+) -> dict[str, Any]:
+    """Those of the settings that were given as options.
+
+    Raises:
+        RequestError: a target in ms, and no objective is a latency.
+    """
+    from mnas_evo.errors import RequestError
+
+    if target_ms and "latency" not in objectives:
+        raise RequestError(
+            f"--target-ms is a latency, and none is an objective of {objectives!r}; give a target of another cost with "
+            "the algorithm: rl:target=300e6"
+        )
     given = {"population": population, "reward": reward, "target": tuple(target_ms) if target_ms else None}
     return {name: value for name, value in given.items() if value is not None}
 

@@ -1,5 +1,6 @@
 """Looks at the runs of a comparison: figures of every algorithm, tests, files."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,7 +177,11 @@ def _reward(found: Assessment, settings: RewardSettings, names: Sequence[str]) -
         targets=targets(found, settings, seed=0),
         of=tuple(names),
         best=best,
-        tests=pair_tests({name: one.per_seed for name, one in best.items()}, of=names),
+        # A seed that found nothing is the worst there is, not one less.
+        tests=pair_tests(
+            {name: [-math.inf if value is None else value for value in one.per_seed] for name, one in best.items()},
+            of=names,
+        ),
     )
 
 

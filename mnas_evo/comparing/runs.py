@@ -20,6 +20,7 @@ from mnas_evo.search.algorithms import Algorithm, parse_algorithm
 from mnas_evo.search.drive import Progress
 from mnas_evo.search.run import Prepared, SearchRequest, begin, prepare, search
 
+ENDED = "ended.json"
 _LONGEST_LABEL = 80  # characters of a folder's name
 
 Report = Callable[[float, str], None]
@@ -58,13 +59,18 @@ class PlannedRun:
     @property
     def ended(self) -> EndedForm | None:
         """How it ended, if it has come to the end that is asked for."""
-        path = self.folder / "ended.json"
+        path = self.folder / ENDED
         found = read_form(path, EndedForm) if path.is_file() else None
         if found is None:
             return None
         if found.reason == "budget":
             return found if found.evaluations >= self.request.evaluations else None
         return found if found.evaluations == self.request.evaluations else None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do: one that never began, for its limits left nothing, may have others by now."""
+        return self.ended is not None and (self.folder / "run.json").is_file()
 
 
 @dataclass(frozen=True)
@@ -138,7 +144,7 @@ def run_all(plan: Plan, *, workers: Workers, report: Report) -> None:
         RunChanged: a run was made with other inputs than are asked for now.
         Infeasible: no run of any algorithm found anything.
     """
-    left = [run for run in plan.runs if run.ended is None]
+    left = [run for run in plan.runs if not run.is_done]
     for run in plan.runs:
         if run not in left:
             begin(run.folder, run.request, plan.prepared)
@@ -171,11 +177,11 @@ def _told_to(report: Report, run: PlannedRun, before: int, of: int) -> Progress:
 def _bring_to_end(run: PlannedRun, prepared: Prepared, progress: Progress) -> None:
     """One search; that nothing was found is an end too, for others may find something."""
     try:
-        ending = search(run.folder, run.request, progress=progress, prepared=prepared)
+        ending = search(run.folder, run.request, progress=progress, prepared=prepared, landmarks=False)
         ended = EndedForm(reason=ending.reason, evaluations=run.request.evaluations)
     except Infeasible as error:
         ended = EndedForm(reason="infeasible", evaluations=run.request.evaluations, message=str(error))
-    write_form(run.folder / "ended.json", ended)
+    write_form(run.folder / ENDED, ended)
 
 
 # Several at a time
@@ -214,7 +220,7 @@ def _in_worker(run: PlannedRun) -> None:
 
 
 def _side_by_side(runs: Sequence[PlannedRun], workers: int, report: Report) -> None:
-    """Runs in so many processes; when one fails the others stop within a batch, and nothing is lost."""
+    """Runs in so many processes; when one fails the others stop after the batch they are at, and nothing is lost."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     given = (context.Value("i", 0), stop, runs[0].request)

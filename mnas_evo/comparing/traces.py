@@ -152,12 +152,14 @@ def known_values(problem: Problem, judge: Judge | None) -> Matrix | None:
         found = [_known(genes[start : start + _AT_ONCE], problem, judge) for start in range(0, len(genes), _AT_ONCE)]
     except (KeyError, RequestError):  # as many lines, but not of this space alone
         return None
-    return np.concatenate(found)
+    known = np.concatenate(found)
+    return known if len(known) else None
 
 
 def _known(genes: NDArray[np.int64], problem: Problem, judge: Judge | None) -> Matrix:
     values = problem.cheap_arrays(genes)
+    within = problem.violations(values) == 0  # by what the searches were told, as their own networks are
     if judge is not None:
         values["top1"] = np.array([judge.top1[string] for string in problem.space.strings(genes)])
     columns = [-values[name] if name in MAXIMISED else values[name] for name in problem.objectives]
-    return np.asarray(np.stack(columns, axis=1)[problem.violations(values) == 0])
+    return np.asarray(np.stack(columns, axis=1)[within])

@@ -77,23 +77,32 @@ def _certain(comparison: Comparison) -> Iterator[str]:
         yield "One seed allows no test: none of these differences is known to be more than chance."
         return
     needed = seeds_needed(pairs)
-    over = f"Holm's correction over {pairs} pairs" if pairs > 1 else "a rank test"
+    over = f" after Holm's correction over {pairs} pairs" if pairs > 1 else ""
     if needed is None or comparison.seeds < needed:
         enough = f"it takes {needed}" if needed else "no number of seeds up to 100 is"
-        yield f"{comparison.seeds} seeds are too few for any difference to be significant after {over}: {enough}."
+        yield f"{comparison.seeds} seeds are too few for any difference to be significant{over}: {enough}."
         return
     ranked = [name for name, _ in _ranked({name: one.hypervolume for name, one in comparison.algorithms.items()})]
     behind = {_other(test, ranked[0]): test for test in comparison.tests if ranked[0] in (test.a, test.b)}
-    beaten = [f"{name} (p = {_p(test)})" for name, test in behind.items() if test.significant]
+    sure = {name: test for name, test in behind.items() if test.significant}
+    beaten = [f"{name} (p = {_p(test)})" for name, test in sure.items() if _is_ahead(test, ranked[0])]
+    ahead = [f"{name} (p = {_p(test)})" for name, test in sure.items() if not _is_ahead(test, ranked[0])]
     level = [f"{name} (p = {_p(test)})" for name, test in behind.items() if not test.significant]
     if beaten:
-        yield f"{ranked[0]} is significantly ahead of {', '.join(beaten)}, by Mann-Whitney's test after {over}."
+        yield f"{ranked[0]} is significantly ahead of {', '.join(beaten)}, by Mann-Whitney's test{over}."
+    if ahead:
+        yield f"{ranked[0]} has the higher mean, but by rank {', '.join(ahead)} is significantly ahead of it."
     if level:
         yield (
             f"Its lead over {', '.join(level)} is not significant."
             if beaten
             else (f"The lead of {ranked[0]} over {', '.join(level)} is not significant.")
         )
+
+
+def _is_ahead(test: PairTest, name: str) -> bool:
+    """Whether more pairs of seeds favour an algorithm than the other of the test."""
+    return test.effect is not None and (test.effect > 0.5) == (test.a == name)
 
 
 def _other(test: PairTest, name: str) -> str:
@@ -118,14 +127,18 @@ def _at(comparison: Comparison) -> Iterator[str]:
     if comparison.cost is None:
         return
     said, won = [], []
+    device = f" on {comparison.cost.partition(':')[2]}" if ":" in comparison.cost else ""
     for at in next(iter(comparison.algorithms.values())).best_top1_at:
         ranked = _ranked({name: one.best_top1_at[at] for name, one in comparison.algorithms.items()})
-        limit = quantity(comparison.cost, float(at))
+        limit = quantity(comparison.cost, float(at)) + device
         if not ranked:
             said.append(f"nothing at {limit}")
             continue
         first, top1 = ranked[0]
-        said.append(f"{first} {top1:.2f} % at {limit}")
+        seeds = comparison.algorithms[first].best_top1_at[at].per_seed
+        missed = sum(one is None for one in seeds)
+        some = f" (in {len(seeds) - missed} of {len(seeds)} runs)" if missed else ""
+        said.append(f"{first} {top1:.2f} %{some} at {limit}")
         front_search = next((each for each in ranked if not _scalarises(comparison.algorithms[each[0]])), None)
         if _scalarises(comparison.algorithms[first]) and front_search and top1 > front_search[1]:
             won.append(f"at {limit} by {top1 - front_search[1]:.2f} points over {front_search[0]}")
@@ -161,7 +174,7 @@ def _draws(comparison: Comparison) -> Iterator[str]:
             yield f"{name} drew {drawn:,.0f} networks a run for {got:,.0f} distinct ones."
         early = {reason: count for reason, count in one.ended.items() if reason != "budget"}
         words = {
-            "draws": "ran out of draws (its policy collapsed on what it had)",
+            "draws": "ran out of draws: collapsed on what it had, or the limits leave too little",
             "exhausted": "had nothing new to offer",
             "infeasible": "found nothing within the limits",
         }

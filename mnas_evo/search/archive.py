@@ -123,6 +123,9 @@ class Archive:
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._prepare()
+        except sqlite3.OperationalError as error:
+            self._connection.close()
+            raise MnasEvoError(f"{path} cannot be opened: {error}; what it holds is kept") from error
         except sqlite3.DatabaseError as error:
             self._connection.close()
             raise DamagedFile(f"{path} is damaged: {error}; restore it from a copy or give another --run") from error
@@ -273,7 +276,9 @@ class Archive:
         try:
             with self._connection:
                 yield
-        except sqlite3.OperationalError as error:  # full, locked, read-only
+        except sqlite3.IntegrityError:  # a network evaluated twice: ours to mend
+            raise
+        except sqlite3.DatabaseError as error:  # full, locked, read-only, damaged
             raise MnasEvoError(f"{self._path} cannot be written: {error}; what it holds is kept") from error
 
     def _json(self, text: str) -> Any:

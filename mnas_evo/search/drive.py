@@ -104,10 +104,10 @@ class _Filler:
         filled: dict[int, Tell] = {}
         self._count({tell.slot: tell for tell in self._archive.batch(batch)}, filled)
         _check_replay(filled, networks, batch)
-        if len(filled) == len(networks):
-            return filled
         note = f"generation {batch + 1}"
         self._progress(self.paid, note)
+        if len(filled) == len(networks):
+            return filled
         names = [format_network(network) for network in networks]
         known = self._archive.first_tells([name for slot, name in enumerate(names) if slot not in filled])
         new = _first_slots(names, {*filled, *(slot for slot, name in enumerate(names) if name in known)})
@@ -122,33 +122,51 @@ class _Filler:
         return filled
 
     def _price(self, batch: int, asked: dict[int, Network], genes: Genes, names: Sequence[str]) -> list[Tell]:
-        """What new architectures, by slot, come to before accuracy is paid for: with all that is cheap, or measured."""
+        """What new architectures, by slot, come to before accuracy is paid for: by all that is cheap, then measured."""
         slots = list(asked)
-        cheap = self._problem.cheap_values(genes[slots])
+        found = [
+            self._judged(
+                Tell(
+                    batch,
+                    slot,
+                    names[slot],
+                    tuple(int(g) for g in genes[slot]),
+                    "values",
+                    values=values,
+                    seed=network_seed(self._seed, names[slot]),
+                )
+            )
+            for slot, values in zip(slots, self._problem.cheap_values(genes[slots]), strict=True)
+        ]
         device = self._problem.on_device
-        measured = device.measure(list(asked.values()), batch=batch) if device is not None and slots else []
-        found = []
-        for i, slot in enumerate(slots):
-            own_genes = tuple(int(g) for g in genes[slot])
-            own_seed = network_seed(self._seed, names[slot])
-            tell = Tell(batch, slot, names[slot], own_genes, "values", values=cheap[i], seed=own_seed)
-            if measured:
-                latency = measured[i]
-                if isinstance(latency, str):
-                    found.append(replace(tell, kind="failure", message=latency))
-                    continue
-                tell = replace(tell, values={**tell.values, "latency_ms": latency})
-            violation = self._problem.violation(tell.values)
-            found.append(replace(tell, kind="violation", violation=violation) if violation > 0 else tell)
+        left = [i for i, tell in enumerate(found) if tell.kind == "values"]
+        if device is None or not left:
+            return found
+        measured = device.measure([asked[slots[i]] for i in left], batch=batch)
+        for i, latency in zip(left, measured, strict=True):
+            if isinstance(latency, str):
+                found[i] = replace(found[i], kind="failure", message=latency)
+            else:
+                found[i] = self._judged(replace(found[i], values={**found[i].values, "latency_ms": latency}))
         return found
 
+    def _judged(self, tell: Tell) -> Tell:
+        """The tell as a failure where a value is no number, as a violation where one misses a limit."""
+        wrong = {name: value for name, value in tell.values.items() if not math.isfinite(value.value)}
+        if wrong:
+            said = ", ".join(f"{name} is {value.value}" for name, value in wrong.items())
+            known = {name: value for name, value in tell.values.items() if name not in wrong}
+            return replace(tell, kind="failure", values=known, message=said)
+        violation = self._problem.violation(tell.values)
+        return replace(tell, kind="violation", violation=violation) if violation > 0 else tell
+
     def _within_budget(self, priced: list[Tell]) -> tuple[list[Tell], list[Tell]]:
-        """What is told at once, and what accuracy is to be paid for; nothing after the slot that ends the budget."""
+        """What is told at once, and what accuracy is to be paid for, up to the slot that no budget is left for."""
         ready: list[Tell] = []
         pending: list[Tell] = []
         left = self._budget - self.paid
         for tell in priced:
-            if tell.kind != "violation":
+            if self._costs(tell):
                 if left == 0:
                     break
                 left -= 1
@@ -161,7 +179,11 @@ class _Filler:
 
     def _count(self, tells: dict[int, Tell], filled: dict[int, Tell]) -> None:
         filled |= tells
-        self.paid += sum(not tell.repeat and tell.kind != "violation" for tell in tells.values())
+        self.paid += sum(not tell.repeat and self._costs(tell) for tell in tells.values())
+
+    def _costs(self, tell: Tell) -> bool:
+        """Whether it counts as an evaluation: what a device measured does, also where it missed a limit."""
+        return tell.kind != "violation" or (self._problem.on_device is not None and "latency_ms" in tell.values)
 
 
 def _first_slots(names: Sequence[str], without: set[int]) -> list[int]:

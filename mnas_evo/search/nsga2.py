@@ -51,8 +51,6 @@ def nsga2(problem: SearchProblem, settings: Nsga2Settings, *, seed: int) -> "Nsg
     """
     start = nearest_genomes(problem.space, settings.start)
     count = len(problem.objectives)
-    if _MANY <= count > settings.population:
-        raise RequestError(f"{count} objectives need a population of at least {count}, not {settings.population}")
     return Nsga2(problem.space, objectives=count, seed=seed, population=settings.population, start=start)
 
 
@@ -82,7 +80,13 @@ class Nsga2:
     def __init__(
         self, space: SearchSpace, *, objectives: int, seed: int, population: int = 20, start: Genes | None = None
     ) -> None:
-        """`start`: canonical genomes (n, g) that stand in the first generation beside random ones."""
+        """`start`: canonical genomes (n, g) that stand in the first generation beside random ones.
+
+        Raises:
+            RequestError: the population is smaller than the number of objectives.
+        """
+        if population < objectives:
+            raise RequestError(f"{objectives} objectives need a population of at least {objectives}, not {population}")
         self._unseen = _Unseen()
         self._problem = Problem(
             n_var=len(space.sizes), n_obj=objectives, n_ieq_constr=1, xl=np.zeros(len(space.sizes)), xu=space.sizes - 1

@@ -1,7 +1,7 @@
 """What a search optimises: quantities of an architecture, which of them are objectives, and the limits on them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -97,7 +97,7 @@ class Problem:
         return [-values[name] if name in MAXIMISED else values[name] for name in self.objectives]
 
     def check_feasible(self, *, seed: int) -> None:
-        """Looks for an architecture within each limit on a cheap quantity: a large sample, descent from its best.
+        """Looks for an architecture within each cheap limit, then within all: a large sample, descent from its best.
 
         Raises:
             Infeasible: none was found; the message gives the nearest value that was.
@@ -112,6 +112,20 @@ class Problem:
                     f"no architecture of space {self.space.name} has {quantity} within {limit:g}; the nearest found "
                     f"has {best:.4g}. Give a limit of {best:.4g} or looser, or another space"
                 )
+        self._check_together(np.random.default_rng([seed, 2]))
+
+    def _check_together(self, rng: np.random.Generator) -> None:
+        limited = [quantity for quantity in self.limits if quantity in self.cheap]
+        if len(limited) < 2:
+            return
+        nearest = self._descent(lambda genes: self.violations(self.cheap_arrays(genes)), rng)
+        known = {name: values[0] for name, values in self.cheap_arrays(nearest[None]).items()}
+        if self.violations(self.cheap_arrays(nearest[None]))[0] > 0:
+            found = ", ".join(f"{name} {known[name]:.4g} (limit {self.limits[name]:g})" for name in limited)
+            raise Infeasible(
+                f"each limit can be met, but no architecture of space {self.space.name} was found that meets all; the "
+                f"nearest has {found}. Loosen one"
+            )
 
     def _nearest(self, quantity: str, sign: float, rng: np.random.Generator) -> float:
         """The least of sign × quantity that sampling and one-gene-at-a-time descent find."""
@@ -120,15 +134,20 @@ class Problem:
         def price(genes: Genes) -> NDArray[np.float64]:
             return sign * predictor.predict(genes).value
 
+        return float(price(self._descent(price, rng)[None])[0])
+
+    def _descent(self, price: Callable[[Genes], NDArray[np.float64]], rng: np.random.Generator) -> Genes:
+        """The genome (g,) of least price that sampling and one-gene-at-a-time descent find."""
         genes = self.space.sample(_PROBES, rng=rng)
         values = price(genes)
-        best, least = genes[int(values.argmin())], float(values.min())
+        best: Genes = genes[int(values.argmin())]
+        least = float(values.min())
         for _ in range(_DESCENTS):
             near = self.space.neighbours(best)
             if len(near) == 0 or (values := price(near)).min() >= least:
                 break
             best, least = near[int(values.argmin())], float(values.min())
-        return least
+        return best
 
 
 class Counted:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from mnas_evo.accuracy.surrogate import ChosenModel, Fitted, SurrogateFeatures, choose_model
 from mnas_evo.search.objectives import MAXIMISED, Problem
@@ -53,7 +54,8 @@ class PredictedProblem:
         for name in self._problem.objectives:
             sign = -1.0 if name in MAXIMISED else 1.0
             if name in self._learned:
-                value, unsure = self._models[name](vectors)
+                with threadpool_limits(1):  # more threads sum in another order
+                    value, unsure = self._models[name](vectors)
                 known[name] = sign * (value - optimism * unsure)
             columns.append(sign * known[name])
         return np.column_stack(columns), self._problem.violations(known)

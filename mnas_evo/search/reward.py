@@ -41,7 +41,7 @@ class Reward:
     """Reward of accuracy a, a fraction, and cost c with target T: a * (c/T)^w, or a + b * |c/T - 1|.
 
     Soft: w = -.07; hard: w = -1 above the target, 0 below (Tan et al. 2019, section 3). Absolute: b = -.10 (TuNAS,
-    Bender et al. 2020). What failed, or missed a limit before its accuracy was known, has reward 0.
+    Bender et al. 2020). What failed, or missed a limit before its accuracy was known, has reward 0, by the absolute -1.
     """
 
     kind: Kind
@@ -55,7 +55,7 @@ class Reward:
 
     def _one(self, outcome: Outcome) -> float:
         if not outcome.values:
-            return 0.0
+            return -1.0 if self.kind == "absolute" else 0.0
         accuracy = -outcome.values[self.top1_at] / 100
         ratio = outcome.values[self.cost_at] / self.target
         if self.kind == "absolute":

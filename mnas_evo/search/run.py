@@ -132,13 +132,15 @@ def search(
     *,
     progress: Progress,
     prepared: Prepared | None = None,
+    landmarks: bool = True,
     listen: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Ending:
     """Searches into a run folder; a run that exists goes on, if all that it depends on is as it was.
 
     `prepared`: what `prepare` gave for a request that differs in algorithm, settings, budget and seed alone.
-    `listen` opens a browser's server to the local network; `say` is told what a user must do for the device.
+    `landmarks`: the published networks are evaluated too, for the picture. `listen` opens a browser's server to the
+    local network; `say` is told what a user must do for the device.
 
     Raises:
         RunChanged: the folder holds a run of other settings or inputs; the first that differs is named.
@@ -171,7 +173,8 @@ def search(
                 progress=told,
             )
             check_found(archive, problem)
-            _evaluate_landmarks(archive, problem, request, progress=told, done=ending.evaluations)
+            if landmarks:
+                _evaluate_landmarks(archive, problem, request, progress=told, done=ending.evaluations)
     return ending
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from mnas_evo.errors import RequestError
 from mnas_evo.files import Part
 from mnas_evo.search.contract import Outcome
 from mnas_evo.search.front import non_dominated
@@ -45,6 +46,8 @@ class SurrogateNsga2:
     """
 
     def __init__(self, problem: Problem, settings: SurrogateNsga2Settings, *, seed: int) -> None:
+        if settings.population < (count := len(problem.objectives)):
+            raise RequestError(f"{count} objectives need a population of at least {count}, not {settings.population}")
         self._problem = problem
         self._space = problem.space
         self._settings = settings

@@ -42,12 +42,12 @@ def test_the_document_has_the_contract_s_keys_and_stands_alone(problem: Path, tm
 
 
 def test_it_is_told_in_tables_and_a_paragraph(problem: Path, tmp_path: Path, capsys: Capture) -> None:
-    more = ("--algorithms", "evolution,random", "--seeds", "2", "--target-ms", "60000", "--reward", "hard")
+    more = ("--algorithms", "evolution:target=60000,random", "--seeds", "2", "--reward", "hard")
     assert run(arguments(problem, tmp_path, *more)) == 0
     out, err = capsys.readouterr()
     assert "comparing: 4 runs" in err
     assert "mean ± deviation over 2 seeds, percent of the true front" in out
-    assert "best reward, hard at 60,000 MACs" in out and "evolution - random" in out
+    assert "best reward, hard at 60,000 MACs" in out and "evolution:target=60000 - random" in out
     assert "With 20 distinct networks a run and 2 seeds" in out and "too few" in out
     assert out.rstrip().endswith("report.html")
 
@@ -81,3 +81,11 @@ def test_report_writes_its_page_anew(problem: Path, tmp_path: Path, capsys: Capt
     assert run(arguments(problem, tmp_path / "out", "--algorithms", "random", "--seeds", "1")) == 0
     assert run(["report", str(tmp_path / "out"), "--out", str(tmp_path / "page.html")]) == 0
     assert "On the way" in (tmp_path / "page.html").read_text()
+
+
+def test_a_target_in_ms_where_no_latency_is_an_objective_is_refused(
+    problem: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert run(arguments(problem, tmp_path, "--algorithms", "evolution,random", "--target-ms", "5")) == 2
+    err = capsys.readouterr().err
+    assert "--target-ms is a latency" in err and "top1,macs" in err and err.count("\n") == 1

@@ -265,6 +265,22 @@ def test_a_run_that_finds_nothing_is_told_and_stops_no_other(
         compared(tmp_path / "b", asked_for(complete, "random", limits=("top1=99",)))
 
 
+def test_limits_that_left_nothing_may_be_loosened(complete: Path, tmp_path: Path) -> None:
+    with pytest.raises(Infeasible, match="no run found anything"):
+        compared(tmp_path, asked_for(complete, "random", limits=("macs=1",)))
+    loosened = asked_for(complete, "random", limits=("macs=1e6",))
+    assert compared(tmp_path, loosened).algorithms["random"].ended == {"budget": 2}
+    # Those that have searched keep to theirs.
+    with pytest.raises(RunChanged, match="limits"):
+        compared(tmp_path, asked_for(complete, "random", limits=("macs=2e6",)))
+
+
+def test_a_judge_of_whom_nothing_meets_the_limit_is_no_true_front(complete: Path, tmp_path: Path) -> None:
+    judge = write_top1(tmp_path / "judge.csv", shift=-30.0)
+    found = compared(tmp_path / "out", asked_for(complete, "random", limits=("top1=30",)), judge=judge)
+    assert found.algorithms["random"].hypervolume.mean is not None
+
+
 def test_every_reward_judges_the_networks_of_every_algorithm(complete: Path, tmp_path: Path) -> None:
     names = ("rl:target=60000", "evolution:reward=hard:target=60000", "evolution:target=60000", "random")
     found = compared(tmp_path, asked_for(complete, *names))

@@ -132,7 +132,7 @@ def test_latency_is_measured_before_accuracy_is_paid_for(tmp_path: Path) -> None
     broken = [tell for tell in tells if tell.kind == "violation"]
     assert broken and all(tell.values.keys() == {"latency_ms"} for tell in broken)
     paid = [tell for tell in tells if tell.kind == "values" and not tell.repeat]
-    assert len(paid) == 15
+    assert len(paid) + len(broken) == 15  # what was measured cost the device's time, whatever it showed
     for tell in paid:
         assert tell.values["latency_ms"].value == pytest.approx(item_ms(tell.network)) and "top1" in tell.values
 
