@@ -11,6 +11,7 @@ from mnas_evo.search.contract import Outcome, Searcher
 from mnas_evo.search.objectives import Problem
 from mnas_evo.search.reward import Reward, RewardSettings, rewards
 from mnas_evo.search.turns import taking_turns
+from mnas_evo.space.neighbourhood import mutated
 from mnas_evo.space.space import Genes, SearchSpace
 
 _TRIES = 100
@@ -60,7 +61,7 @@ class Evolution:
     def _child(self) -> Genes:
         chosen = self._rng.choice(len(self._alive), min(self._settings.sample, len(self._alive)), replace=False)
         parent, _ = max((self._alive[i] for i in chosen), key=lambda one: one[1])
-        child: Genes = self._space.mutated(parent[None], rng=self._rng)[0]
+        child: Genes = mutated(self._space, parent[None], rng=self._rng)[0]
         return child
 
     def tell(self, genes: Genes, outcomes: Sequence[Outcome]) -> None:

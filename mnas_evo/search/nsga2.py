@@ -30,6 +30,7 @@ from mnas_evo.search.contract import Outcome
 from mnas_evo.search.objectives import Problem as SearchProblem
 from mnas_evo.search.settings import Several
 from mnas_evo.space.named import named_network
+from mnas_evo.space.neighbourhood import nearest
 from mnas_evo.space.space import Genes, SearchSpace
 
 _MANY = 3  # objectives from which NSGA-III is better
@@ -65,7 +66,7 @@ def nearest_genomes(space: SearchSpace, names: Sequence[str]) -> Genes:
 
 def _nearest(space: SearchSpace, name: str) -> Genes:
     try:
-        return space.nearest(named_network(name, task=space.frame).architecture)
+        return nearest(space, named_network(name, task=space.frame).architecture)
     except SpaceError as error:
         raise RequestError(f"a search cannot start from {name}: {error}") from error
 

@@ -14,6 +14,7 @@ from mnas_evo.latency.contract import Prediction, Predictor
 from mnas_evo.search.archive import Value
 from mnas_evo.search.contract import Outcome
 from mnas_evo.space.architecture import Network
+from mnas_evo.space.neighbourhood import neighbours
 from mnas_evo.space.space import Genes, SearchSpace
 
 MAXIMISED = ("top1",)
@@ -143,7 +144,7 @@ class Problem:
         best: Genes = genes[int(values.argmin())]
         least = float(values.min())
         for _ in range(_DESCENTS):
-            near = self.space.neighbours(best)
+            near = neighbours(self.space, best)
             if len(near) == 0 or (values := price(near)).min() >= least:
                 break
             best, least = near[int(values.argmin())], float(values.min())

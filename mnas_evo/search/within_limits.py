@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mnas_evo.search.objectives import Problem
+from mnas_evo.space.neighbourhood import mutated
 from mnas_evo.space.space import Genes, distinct_rows
 
 _DRAWN = 500  # genomes a step
@@ -26,7 +27,7 @@ def random_within_limits(
     missed = np.zeros(0)
     for _ in range(_STEPS):
         order = np.argsort(missed, kind="stable")
-        near = space.mutated(kept[order[:_PARENTS]], rng=rng) if len(kept) else kept
+        near = mutated(space, kept[order[:_PARENTS]], rng=rng) if len(kept) else kept
         kept = np.concatenate([kept[order[:_DRAWN]], near, space.sample(_DRAWN, rng=rng)])
         kept = is_new(kept[list(distinct_rows(kept))])
         missed = problem.violations(problem.cheap_arrays(kept)) if limited and len(kept) else np.zeros(len(kept))

@@ -107,24 +107,6 @@ class SearchSpace:
             left = left[~done]
         return self._genes(found)
 
-    def neighbours(self, genome: Genes) -> Genes:
-        """Every other architecture that one choice changed in a canonical genome (g,) leads to: shape (n, g)."""
-        near = np.repeat(genome[None], (self.sizes - 1).sum(), axis=0)
-        where = np.repeat(np.arange(len(self.sizes)), self.sizes - 1)
-        step = np.concatenate([np.arange(1, size) for size in self.sizes])
-        near[np.arange(len(near)), where] = (near[np.arange(len(near)), where] + step) % self.sizes[where]
-        near = self.canonical(np.concatenate([genome[None], near]))
-        return near[list(distinct_rows(near))[1:]]
-
-    def mutated(self, genes: Genes, *, rng: np.random.Generator) -> Genes:
-        """Each genome (n, g) with one of its choices changed to another, in canonical form, so perhaps as it was."""
-        found = genes.copy()
-        if len(free := np.flatnonzero(self.sizes > 1)) and len(genes):
-            rows, columns = np.arange(len(genes)), rng.choice(free, len(genes))
-            steps = rng.integers(1, self.sizes[columns])
-            found[rows, columns] = (found[rows, columns] + steps) % self.sizes[columns]
-        return self.canonical(found)
-
     def all_genes(self) -> Genes:
         """Every architecture once, as its canonical genome (n, g): for small spaces."""
         steps = self.genomes // np.cumprod(self.sizes)  # of each gene, in a genome as one mixed-radix number
@@ -174,25 +156,6 @@ class SearchSpace:
                 f"all blocks of space {self.name} have the same {', '.join(self.shared)}, the architecture's have not"
             )
         genome: Genes = self._genes(by_sharing[fits][:1])[0]
-        return genome
-
-    def nearest(self, architecture: Architecture) -> Genes:
-        """The canonical genome (g,) whose choices are nearest to an architecture's, gene by gene, in or out of here.
-
-        Raises:
-            SpaceError: it has another number of blocks.
-        """
-        if len(architecture.blocks) != len(self.blocks):
-            count = len(architecture.blocks)
-            raise SpaceError(f"space {self.name} has {len(self.blocks)} blocks, the architecture {count}")
-        try:
-            return self.encode(architecture)
-        except SpaceError:  # out of here
-            far = [np.zeros(size) for size in self.sizes]
-        for columns, choices, block in zip(self._columns.tolist(), self.blocks, architecture.blocks, strict=True):
-            for column, distances in zip(columns, choices.distances(block), strict=True):
-                far[column] += distances
-        genome: Genes = self.canonical(np.array([[int(distances.argmin()) for distances in far]]))[0]
         return genome
 
     def contains(self, network: Network) -> bool:

@@ -10,6 +10,7 @@ from mnas_evo.search.contract import Outcome, Telling
 from mnas_evo.search.evolution import Evolution, EvolutionSettings, evolution
 from mnas_evo.search.reward import Reward
 from mnas_evo.search.turns import TakingTurns, taking_turns
+from mnas_evo.space.neighbourhood import neighbours
 from mnas_evo.space.space import Genes
 
 REWARD = Reward("soft", 1.0, top1_at=0, cost_at=1)
@@ -25,7 +26,7 @@ def worth(rewards: Sequence[float]) -> list[Outcome]:
 
 
 def one_choice_apart(parent: Genes, child: Genes) -> bool:
-    return any(np.array_equal(child, near) for near in SPACE.neighbours(parent))
+    return any(np.array_equal(child, near) for near in neighbours(SPACE, parent))
 
 
 def test_a_child_differs_from_the_best_of_the_sample_by_one_choice() -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from known_truth import OtherDevice, item_ms
-from searching import SPACE, ByParams
+from searching import SPACE, ByParams, Killed, dying, problem
 from strategies import TINY, TINY_TOML
 
-from mnas_evo.accuracy.contract import Evaluation
+from mnas_evo.accuracy.contract import Evaluator
 from mnas_evo.devices.fake import FakeDevice
 from mnas_evo.errors import DeviceError, RequestError, RunChanged, UnknownTarget
 from mnas_evo.finalists.remeasure import remeasure
@@ -27,16 +27,11 @@ from mnas_evo.search.nsga2 import Nsga2
 from mnas_evo.search.objectives import Problem
 from mnas_evo.search.on_device import PASSES, MeasuredOnDevice, latency_target
 from mnas_evo.search.run import SearchRequest, archive_path, open_run, search
-from mnas_evo.space.architecture import Network
 from mnas_evo.space.notation import format_network
 
 NETWORKS = SPACE.networks(SPACE.sample(6, rng=np.random.default_rng(0)))
 NAMES = [format_network(network) for network in NETWORKS]
 BATCH = 6
-
-
-class Killed(BaseException):
-    """Stands for the moment a process is killed: nothing may catch it."""
 
 
 def steady(**faults: object) -> FakeDevice:
@@ -55,7 +50,7 @@ def visits(folder: Path) -> Counter[tuple[str, str]]:
 
 
 def searched(
-    folder: Path, device: Device, *, dear: ByParams | None = None, limits: Mapping[str, float] | None = None
+    folder: Path, device: Device, *, dear: Evaluator | None = None, limits: Mapping[str, float] | None = None
 ) -> list[Tell]:
     target = Problem(
         SPACE, ("top1", "latency_ms"), limits or {}, {}, dear or ByParams(), loop(folder / "device", device)
@@ -167,16 +162,8 @@ def test_a_device_that_goes_away_ends_the_search_and_the_same_command_goes_on(tm
 @pytest.mark.parametrize("at", [0, 3, 8])
 def test_a_search_killed_while_accuracy_is_paid_for_measures_nothing_again(tmp_path: Path, at: int) -> None:
     whole = searched(tmp_path / "whole", steady())
-    counter = itertools.count()
-
-    class Dies(ByParams):
-        def evaluate(self, network: Network, *, seed: int) -> Evaluation:
-            if next(counter) == at:
-                raise Killed
-            return super().evaluate(network, seed=seed)
-
     with pytest.raises(Killed):
-        searched(tmp_path / "cut", steady(), dear=Dies())
+        searched(tmp_path / "cut", steady(), dear=dying(problem(), at).dear)
     assert searched(tmp_path / "cut", steady()) == whole
     assert visits(tmp_path / "cut" / "device") == visits(tmp_path / "whole" / "device")
 

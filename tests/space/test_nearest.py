@@ -14,6 +14,7 @@ from mnas_evo.errors import SpaceError
 from mnas_evo.space.architecture import Architecture, Block
 from mnas_evo.space.choices import BlockChoices
 from mnas_evo.space.named import named_network
+from mnas_evo.space.neighbourhood import mutated, nearest, neighbours
 from mnas_evo.space.space import SearchSpace
 from mnas_evo.space.space_file import load_space
 
@@ -29,21 +30,21 @@ PAPER = SPACES["paper"]
 @given(data=st.data())
 def test_an_architecture_of_the_space_is_its_own_nearest(space: SearchSpace, data: st.DataObject) -> None:
     for genome in space.canonical(data.draw(genomes(space, most=3))):
-        assert np.array_equal(space.nearest(space.decode(genome)), genome)
+        assert np.array_equal(nearest(space, space.decode(genome)), genome)
 
 
 @given(st.data())
 def test_in_any_space_an_architecture_is_its_own_nearest(data: st.DataObject) -> None:
     space = data.draw(spaces())
     for genome in space.canonical(data.draw(genomes(space, most=3))):
-        assert np.array_equal(space.nearest(space.decode(genome)), genome)
+        assert np.array_equal(nearest(space, space.decode(genome)), genome)
 
 
 @given(st.data())
 def test_the_nearest_in_another_space_has_its_kernels_ratios_and_depths(data: st.DataObject) -> None:
     wider, narrower = SPACES["around-a1"], PAPER  # of the same options, on other channels
     (genome,) = wider.canonical(data.draw(genomes(wider, most=1)))
-    found = narrower.decode(narrower.nearest(wider.decode(genome)))
+    found = narrower.decode(nearest(narrower, wider.decode(genome)))
     for block, wanted in zip(found.blocks, wider.decode(genome).blocks, strict=True):
         assert (block.op, block.expansion, block.kernel) == (wanted.op, wanted.expansion, wanted.kernel)
         assert block.se_ratio == wanted.se_ratio
@@ -60,7 +61,7 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_nearest_of_a_published_network_has_what_its_string_shows(name: str) -> None:
     kernels, expansions, ratios = PUBLISHED[name]
-    genome = PAPER.nearest(named_network(name).architecture)
+    genome = nearest(PAPER, named_network(name).architecture)
     assert np.array_equal(PAPER.canonical(genome[None])[0], genome)
     blocks = PAPER.decode(genome).blocks
     assert {block.op for block in blocks} == {"mbconv"}
@@ -70,7 +71,7 @@ def test_the_nearest_of_a_published_network_has_what_its_string_shows(name: str)
 
 
 def test_the_nearest_of_a1_has_the_nearest_widths_and_depths_that_the_papers_space_offers() -> None:
-    blocks = PAPER.decode(PAPER.nearest(named_network("mnasnet-a1").architecture)).blocks
+    blocks = PAPER.decode(nearest(PAPER, named_network("mnasnet-a1").architecture)).blocks
     # A1 has 16, 24, 40, 80, 112, 160 and 320 channels and 1, 2, 3, 4, 2, 3 and 1 layers.
     assert [block.out_channels for block in blocks] == [16, 24, 40, 80, 120, 160, 320]
     assert [block.layers for block in blocks] == [1, 2, 3, 4, 2, 3, 1]
@@ -78,15 +79,15 @@ def test_the_nearest_of_a1_has_the_nearest_widths_and_depths_that_the_papers_spa
 
 def test_a1_lies_in_the_space_around_it_and_is_its_own_nearest_there() -> None:
     a1, space = named_network("mnasnet-a1").architecture, SPACES["around-a1"]
-    assert space.decode(space.nearest(a1)) == a1
+    assert space.decode(nearest(space, a1)) == a1
 
 
 def test_an_architecture_of_another_number_of_blocks_has_no_nearest() -> None:
     a1 = named_network("mnasnet-a1").architecture
     with pytest.raises(SpaceError, match="space digits has 4 blocks, the architecture 7"):
-        SPACES["digits"].nearest(a1)
+        nearest(SPACES["digits"], a1)
     with pytest.raises(SpaceError, match="space paper has 7 blocks, the architecture 6"):
-        PAPER.nearest(Architecture(a1.blocks[:6]))
+        nearest(PAPER, Architecture(a1.blocks[:6]))
 
 
 # Distances
@@ -148,18 +149,18 @@ def test_an_op_that_names_no_kernel_has_the_nearest_that_there_is() -> None:
 def test_a_mutation_changes_one_choice_and_stays_in_the_space(space: SearchSpace, data: st.DataObject) -> None:
     genes = space.canonical(data.draw(genomes(space, most=3)))
     before = genes.copy()
-    changed = space.mutated(genes, rng=np.random.default_rng(data.draw(st.integers(0, 99))))
+    changed = mutated(space, genes, rng=np.random.default_rng(data.draw(st.integers(0, 99))))
     assert np.array_equal(genes, before)
     assert changed.shape == genes.shape and changed.dtype == np.int64
     assert np.array_equal(space.canonical(changed), changed)
     for row, child in zip(genes, changed, strict=True):
-        assert any(np.array_equal(child, near) for near in (row, *space.neighbours(row)))
+        assert any(np.array_equal(child, near) for near in (row, *neighbours(space, row)))
 
 
 def test_before_the_canonical_form_exactly_one_gene_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
     genes = PAPER.sample(500, rng=np.random.default_rng(0))
     monkeypatch.setattr(SearchSpace, "canonical", lambda space, rows: rows)
-    differs = PAPER.mutated(genes, rng=np.random.default_rng(1)) != genes
+    differs = mutated(PAPER, genes, rng=np.random.default_rng(1)) != genes
     assert (differs.sum(axis=1) == 1).all()
     assert set(np.flatnonzero(differs.any(axis=0))) == set(range(len(PAPER.sizes)))  # every gene at some time
 
@@ -167,8 +168,8 @@ def test_before_the_canonical_form_exactly_one_gene_is_another(monkeypatch: pyte
 @small_spaces
 def test_every_neighbour_comes_by_mutation(space: SearchSpace) -> None:
     (genome,) = space.sample(1, rng=np.random.default_rng(0))
-    children = space.mutated(np.repeat(genome[None], 2_000, axis=0), rng=np.random.default_rng(1))
-    near = {tuple(row) for row in space.neighbours(genome)}
+    children = mutated(space, np.repeat(genome[None], 2_000, axis=0), rng=np.random.default_rng(1))
+    near = {tuple(row) for row in neighbours(space, genome)}
     assert near <= {tuple(row) for row in children} <= near | {tuple(genome)}
 
 
@@ -176,9 +177,9 @@ def test_where_nothing_can_change_a_mutation_changes_nothing() -> None:
     one = replace(TINY.blocks[0], ops=("conv",), se_ratios=(0.0,), skips=("pool",), filters=(1.0,), layer_changes=(0,))
     alone = replace(TINY, blocks=(one,))
     genes = np.zeros((3, 6), dtype=np.int64)
-    assert np.array_equal(alone.mutated(genes, rng=np.random.default_rng(0)), genes)
+    assert np.array_equal(mutated(alone, genes, rng=np.random.default_rng(0)), genes)
     assert np.array_equal(alone.all_genes(), genes[:1])
-    assert PAPER.mutated(np.zeros((0, len(PAPER.sizes)), dtype=np.int64), rng=np.random.default_rng(0)).shape[0] == 0
+    assert mutated(PAPER, np.zeros((0, len(PAPER.sizes)), dtype=np.int64), rng=np.random.default_rng(0)).shape[0] == 0
 
 
 # All genes
