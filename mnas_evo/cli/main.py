@@ -6,12 +6,17 @@ from typing import Any
 
 import typer
 
-from mnas_evo.cli import device_commands, model_commands, predictor_commands, search_commands
+from mnas_evo.cli import device_commands, predictor_commands, search_commands
 from mnas_evo.cli.compare_command import compare
 from mnas_evo.cli.demo import demo
+from mnas_evo.cli.describe_command import describe
+from mnas_evo.cli.evaluate_command import evaluate
+from mnas_evo.cli.export_command import export
 from mnas_evo.cli.import_command import import_file
 from mnas_evo.cli.rank_command import rank_check
+from mnas_evo.cli.remeasure_command import remeasure
 from mnas_evo.cli.supernet_command import supernet
+from mnas_evo.cli.train_command import train
 from mnas_evo.errors import MnasEvoError
 
 STATUS_ERROR = 2
@@ -29,7 +34,7 @@ app = typer.Typer(
 
 app.command()(demo)
 for command in (
-    model_commands.describe,
+    describe,
     search_commands.spaces,
     device_commands.profile,
     predictor_commands.fit,
@@ -39,10 +44,10 @@ for command in (
     rank_check,
     search_commands.search,
     compare,
-    search_commands.remeasure,
-    model_commands.train,
-    model_commands.evaluate,
-    model_commands.export,
+    remeasure,
+    train,
+    evaluate,
+    export,
     search_commands.report,
     device_commands.tables,
 ):
