@@ -18,7 +18,7 @@ from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import parse_network
 from mnas_evo.training.feed import Feed
-from mnas_evo.training.loop import Epoch, train
+from mnas_evo.training.loop import Epoch, Watching, train
 from mnas_evo.training.optimizer import optimizer_and_schedule
 from mnas_evo.training.recipe import Recipe, load_recipe
 
@@ -72,7 +72,7 @@ def run(title: str, images: Images, classes: int, recipe: Recipe) -> None:
         began = time.process_time()
 
     # Next to nothing to validate: the bare loop does not either.
-    train(network, data=(images, images.rows(np.arange(2))), recipe=recipe, seed=0, epoch_done=epoch_done)
+    train(network, data=(images, images.rows(np.arange(2))), recipe=recipe, seed=0, watching=Watching(epoch_done=epoch_done))
     ours, plain, input_alone = np.median(rounds[1:], axis=0)
     ratios = [plain / ours for ours, plain, _ in rounds[1:]]
     low, middle, high = np.percentile(ratios, (10, 50, 90))
@@ -89,7 +89,7 @@ def bare_loop(network: Network, feed: Feed, recipe: Recipe) -> Callable[[int], N
     module = GraphNetwork(lower(network), options=options)
     initialise(module, seed=0)
     module.train().to(memory_format=torch.channels_last)
-    optimizer, schedule = optimizer_and_schedule(module.parameters(), recipe, steps=STEPS)
+    optimizer, schedule = optimizer_and_schedule([module.parameters()], recipe, steps=STEPS)
 
     def epoch(number: int) -> None:
         for pixels, labels in feed.training(number):

@@ -8,6 +8,7 @@ from mnas_evo.data.datasets import search_data, search_split
 from mnas_evo.files import fingerprint
 from mnas_evo.space.architecture import Network
 from mnas_evo.training.loop import train
+from mnas_evo.training.places import Place, pick_device
 from mnas_evo.training.recipe import Recipe
 from mnas_evo.training.task import check_fits
 
@@ -45,6 +46,6 @@ class ProxyTraining:
         data = search_data(self.data, seed=self.split_seed, size=(network.frame.height, network.frame.width))
         check_fits(network, data)
         images = data.train, data.validation
-        trained = train(network, data=images, recipe=self.recipe, seed=seed, device="auto")
+        trained = train(network, data=images, recipe=self.recipe, seed=seed, place=Place(pick_device()))
         last = [epoch.top1 for epoch in trained.epochs[-2:]]
         return Evaluation(sum(last) / len(last), self.source, time.perf_counter() - began)

@@ -27,7 +27,7 @@ from mnas_evo.training.feed import Feed
 from mnas_evo.training.fitting import fit
 from mnas_evo.training.normalisation import Normalisation
 from mnas_evo.training.optimizer import optimizer_and_schedule
-from mnas_evo.training.places import pick_device
+from mnas_evo.training.places import Place, pick_device
 from mnas_evo.training.recipe import Recipe
 from mnas_evo.training.task import check_fits
 
@@ -122,7 +122,7 @@ def train_supernet(
         deviation=normalisation.deviation,
         versions=versions(),
     )
-    place = pick_device(device)
+    place = Place(pick_device(device))
     with only_process(folder, doing="training into"):
         if (folder / "supernet.json").exists():
             found = read_form(folder / "supernet.json", SupernetForm)
@@ -137,10 +137,10 @@ def train_supernet(
         images = data.train, data.validation.rows(watched)
 
         def make(parts: int) -> _SupernetTraining:
-            feed = Feed(images, request.recipe, seed=request.seed, device=place, parts=parts)
+            feed = Feed(images, request.recipe, seed=request.seed, device=place.device, parts=parts)
             return _SupernetTraining(space, feed, request, epoch_done=epoch_done)
 
-        module = fit(make, epochs=request.recipe.epochs, folder=folder, device=place)
+        module = fit(make, request.recipe, folder=folder, place=place)
         content = io.BytesIO()
         torch.save(module.supernet.cpu().state_dict(), content)
         write_form(folder / "supernet.json", asked.model_copy(update={"epochs": tuple(module.epochs)}))
@@ -209,7 +209,7 @@ class _SupernetTraining(L.LightningModule):
         return self.feed.validation()
 
     def configure_optimizers(self) -> Any:
-        optimizer, schedule = optimizer_and_schedule(self.supernet.parameters(), self._recipe, steps=self.feed.steps)
+        optimizer, schedule = optimizer_and_schedule([self.supernet.parameters()], self._recipe, steps=self.feed.steps())
         return [optimizer], [schedule]
 
     def on_train_epoch_start(self) -> None:
@@ -245,7 +245,7 @@ class _SupernetTraining(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         largest, smallest, count = torch.stack(self._right).sum(0).tolist()
-        train_loss = float(torch.stack(self._losses).sum() / self.feed.steps)
+        train_loss = float(torch.stack(self._losses).sum() / self.feed.steps())
         number = self.current_epoch + 1
         if not math.isfinite(train_loss):
             raise TrainingFailed(f"the loss became {train_loss} in epoch {number}; try a lower learning rate")

@@ -46,6 +46,7 @@ def demo(
     from mnas_evo.search.run import SearchRequest, open_run, search
     from mnas_evo.space.notation import parse_network
     from mnas_evo.space.space_file import load_space
+    from mnas_evo.training.loop import Watching
     from mnas_evo.training.recipe import load_recipe
 
     table, run, training = out / "table", out / "run", out / "training"
@@ -79,11 +80,7 @@ def demo(
         chosen = choose(best, target_ms=target_ms)
         with stage("training") as report:
             final = TrainingRequest(parse_network(chosen.network), DATA, load_recipe(RECIPE))
-            checkpoint = train_final(
-                training,
-                final,
-                epoch_done=lambda epoch, total: report(epoch.number / total, f"validation top-1 {epoch.top1:.2f} %"),
-            )
+            checkpoint = train_final(training, final, watching=Watching(report))
         with stage("evaluating") as report:
             evaluation = evaluate(training, checkpoint, data=DATA, device=device, progress=report)
     with stage("exporting"):

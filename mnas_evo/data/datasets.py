@@ -25,6 +25,7 @@ __all__ = [
     "test_data",
 ]
 
+_HALVES = ":halves"
 _IN_MEMORY_BYTES = 4 << 30  # of decoded pixels; sets with more are decoded batch by batch
 
 
@@ -58,8 +59,8 @@ def search_split(name: str, *, seed: int = 0) -> Split:
         RequestError: @N asks for more images than there are.
         DamagedFile: labels or columns that cannot be read.
     """
-    place, count = _parsed(name)
-    return split_of(*search_rows(find_source(place), seed=seed, count=count), seed=seed)
+    place, count, halves = _parsed(name)
+    return split_of(*search_rows(find_source(place), seed=seed, count=count, halves=halves), seed=seed)
 
 
 def test_data(name: str, *, size: tuple[int, int] | None = None) -> Images:
@@ -70,8 +71,8 @@ def test_data(name: str, *, size: tuple[int, int] | None = None) -> Images:
         RequestError: images differ in size and none was given.
         DamagedFile: images, labels or columns that cannot be read.
     """
-    place, _ = _parsed(name)
-    return images_of((test_rows(find_source(place)),), _form(place, size))[0]
+    place, _, halves = _parsed(name)
+    return images_of((test_rows(find_source(place), halves=halves),), _form(place, size))[0]
 
 
 def images_of(chosen: tuple[Chosen, ...], form: Form, *, limit_bytes: int = _IN_MEMORY_BYTES) -> tuple[Images, ...]:
@@ -117,9 +118,9 @@ def _kept(part: Part, form: Form) -> _Kept:
 
 @lru_cache(maxsize=1)  # a proxy search reads the same set for every network
 def _search_data(name: str, seed: int, size: tuple[int, int] | None) -> SearchData:
-    place, count = _parsed(name)
+    place, count, halves = _parsed(name)
     source, form = find_source(place), _form(place, size)
-    train, validation = search_rows(source, seed=seed, count=count)
+    train, validation = search_rows(source, seed=seed, count=count, halves=halves)
     if train.part is validation.part:
         trains, validates = images_of((train, validation), form)
     else:
@@ -127,12 +128,13 @@ def _search_data(name: str, seed: int, size: tuple[int, int] | None) -> SearchDa
     return SearchData(name, class_names(train.part), trains, validates, split_of(train, validation, seed=seed))
 
 
-def _parsed(name: str) -> tuple[str, int | None]:
-    """A DATA string without its @N, and N."""
+def _parsed(name: str) -> tuple[str, int | None, bool]:
+    """A DATA string without its @N and :halves, N, and whether half of the test images validate."""
     place, at, count = name.rpartition("@")
-    if not at or not count.isdecimal():
-        return name, None
-    return place, int(count)
+    number = int(count) if at and count.isdecimal() else None
+    place = name if number is None else place
+    whole = place.removesuffix(_HALVES)
+    return whole, number, whole != place
 
 
 @lru_cache(maxsize=4)

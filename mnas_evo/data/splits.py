@@ -38,8 +38,22 @@ def learn_rows(source: Source) -> Chosen:
     return _learn_and_test(source)[0]
 
 
-def test_rows(source: Source) -> Chosen:
-    """Test images: of the test split, else of the validation split, else a fifth of the training images."""
+def test_rows(source: Source, *, halves: bool = False) -> Chosen:
+    """Test images: of the test split, else of the validation split, else a fifth of the training images.
+
+    With `halves` they are the half of these that does not validate.
+    """
+    return _halves(source)[1] if halves else _test_rows(source)
+
+
+def _halves(source: Source) -> tuple[Chosen, Chosen]:
+    """The test images in two, of each class as many here as there; the same at every seed of a training."""
+    test = _test_rows(source)
+    first = stratified(test.part.labels[test.rows], len(test.rows) // 2, seed=_TEST_SEED)
+    return Chosen(test.part, test.rows[first]), Chosen(test.part, np.delete(test.rows, first))
+
+
+def _test_rows(source: Source) -> Chosen:
     if "test" in source.splits or "validation" in source.splits:
         part = source.read("test" if "test" in source.splits else "validation")
         check_part(part, class_names(source.read("train")))
@@ -47,14 +61,18 @@ def test_rows(source: Source) -> Chosen:
     return _learn_and_test(source)[1]
 
 
-def search_rows(source: Source, *, seed: int, count: int | None) -> tuple[Chosen, Chosen]:
+def search_rows(source: Source, *, seed: int, count: int | None, halves: bool = False) -> tuple[Chosen, Chosen]:
     """Training images (only `count` of them, if given) and validation images.
+
+    With `halves` all training images train, and half of the test images validate.
 
     Raises:
         RequestError: fewer than `count` images are there.
     """
     learn = learn_rows(source)
-    if "test" in source.splits and "validation" in source.splits:
+    if halves:
+        train, validation = learn, _halves(source)[0]
+    elif "test" in source.splits and "validation" in source.splits:
         part = source.read("validation")
         check_part(part, class_names(source.read("train")))
         train, validation = learn, Chosen(part, np.arange(len(part)))

@@ -1,79 +1,181 @@
-"""Trains a chosen network to the end into a folder: model.pt, training.json; killed, it goes on where it was."""
+"""Trains a chosen network to the end into a folder; killed, it goes on where it was.
+
+model.pt        the weights of the epoch that was best on the validation images (checkpoint.py)
+last.pt         those of the last epoch               training.json  what was asked, and the epochs so far
+logs/           for TensorBoard                       last.ckpt      where to go on, while it trains
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnas_evo.data.datasets import Split, search_data
+from mnas_evo.data.datasets import SearchData, Split, search_data
 from mnas_evo.errors import RequestError
 from mnas_evo.files import Form, only_process, read_form, versions, write_form
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.notation import format_network
 from mnas_evo.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from mnas_evo.training.loop import Epoch, EpochDone, train
+from mnas_evo.training.loop import Epoch, Trained, Watching, train
+from mnas_evo.training.places import Place, is_first_process, pick_device
 from mnas_evo.training.recipe import Recipe
 from mnas_evo.training.task import check_fits
+from mnas_evo.training.transfer import Pretrained, pretrained
+
+MODEL, LAST, RESUME = "model.pt", "last.pt", "last.ckpt"
+_PINNED = ("network", "data", "recipe", "seed", "weights", "processes")
 
 
 class TrainingForm(Form):
-    """training.json: what was asked, how the images were split, and the epochs once they are done."""
+    """training.json: what was asked, how the images were split, and the epochs so far.
+
+    `weights` is the SHA-256 of the file it began with; with other `processes` a step has other images.
+    """
 
     network: str
     data: str
     recipe: Recipe
     seed: int
     versions: dict[str, str]
+    weights: str | None = None
+    processes: int = 1
     split: Split | None = None
     epochs: tuple[Epoch, ...] = ()
+
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch that model.pt is of: the first of those with most validation images right."""
+        return max(self.epochs, key=lambda epoch: epoch.top1, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """A final training as it is asked for."""
+    """A final training as it is asked for; `weights` are a file to begin with, `norm_eps` as for `pretrained`."""
 
     network: Network
     data: str
     recipe: Recipe
     seed: int = 0
+    weights: Path | None = None
+    norm_eps: float | None = None
+    devices: int = 1
+    nodes: int = 1
+
+    @property
+    def place(self) -> Place:
+        """Where it is trained: on a GPU where there is one."""
+        return Place(pick_device(), self.devices, self.nodes)
 
 
-def train_final(folder: Path, request: TrainingRequest, *, epoch_done: EpochDone) -> Checkpoint:
-    """Trains into a folder, or gives what an ended training left there.
+def train_final(folder: Path, request: TrainingRequest, *, watching: Watching | None = None) -> Checkpoint:
+    """Trains into a folder, or gives what an ended training left there: the weights that were best in validation.
+
+    Of a training in several processes the first alone writes.
 
     Raises:
         RequestError: the folder holds another training, or the network does not fit the data.
+        OtherWeights: the weights are of other layers.
         InUse: another process trains into the folder.
     """
-    asked = TrainingForm(
+    if not is_first_process():
+        _train(folder, request, *_read(request), watching=Watching())
+        return load_checkpoint(folder / MODEL)
+    with only_process(folder, doing="training into"):
+        begun = _begun(folder, request)
+        if begun is not None and (folder / LAST).exists():
+            return load_checkpoint(folder / MODEL)
+        data, weights = _read(request)
+        form = _form(request, data, weights)
+        if begun is not None:
+            if begun.weights != form.weights:
+                raise RequestError(f"{folder} holds a training that began with other weights; give another --out")
+            form = form.model_copy(update={"epochs": begun.epochs})
+        write_form(folder / "training.json", form)
+        keeping = _keeping(folder, request, form, data, watching or Watching())
+        trained = _train(folder, request, data, weights, watching=keeping)
+        write_form(folder / "training.json", form.model_copy(update={"epochs": trained.epochs}))
+        _save(folder / LAST, request, data, trained)
+        (folder / RESUME).unlink(missing_ok=True)
+    return load_checkpoint(folder / MODEL)
+
+
+def _begun(folder: Path, request: TrainingRequest) -> TrainingForm | None:
+    """The training that the folder holds, if it is the one asked for.
+
+    Raises:
+        RequestError: it is another.
+    """
+    if not (folder / "training.json").exists():
+        return None
+    found = read_form(folder / "training.json", TrainingForm)
+    asked = _form(request, None, None)
+    for name in _PINNED:
+        was, now = getattr(found, name), getattr(asked, name)
+        if name == "weights":
+            was, now = was is not None, request.weights is not None
+        if was != now:
+            raise RequestError(
+                f"{folder} holds another training: {name} {_short(was)}, not {_short(now)}; give another --out"
+            )
+    return found
+
+
+def _short(value: object) -> str:
+    return repr(value.name) if isinstance(value, Recipe) else repr(value)
+
+
+def _read(request: TrainingRequest) -> tuple[SearchData, Pretrained | None]:
+    frame = request.network.frame
+    data = search_data(request.data, size=(frame.height, frame.width))
+    check_fits(request.network, data)
+    if request.weights is None:
+        return data, None
+    return data, pretrained(request.weights, request.network, norm_eps=request.norm_eps)
+
+
+def _form(request: TrainingRequest, data: SearchData | None, weights: Pretrained | None) -> TrainingForm:
+    return TrainingForm(
         network=format_network(request.network),
         data=request.data,
         recipe=request.recipe,
         seed=request.seed,
         versions=versions(),
+        weights=weights.fingerprint if weights else None,
+        processes=request.place.processes,
+        split=data.split if data else None,
     )
-    with only_process(folder, doing="training into"):
-        path, model = folder / "training.json", folder / "model.pt"
-        if path.exists():
-            found = read_form(path, TrainingForm)
-            if found.model_copy(update={"epochs": (), "split": None, "versions": asked.versions}) != asked:
-                raise RequestError(f"{folder} holds another training ({found.network}); give another --out")
-            if model.exists():
-                return load_checkpoint(model)
-        frame = request.network.frame
-        data = search_data(request.data, size=(frame.height, frame.width))
-        check_fits(request.network, data)
-        asked = asked.model_copy(update={"split": data.split})
-        write_form(path, asked)
-        trained = train(
-            request.network,
-            data=(data.train, data.validation),
-            recipe=request.recipe,
-            seed=request.seed,
-            folder=folder,
-            epoch_done=epoch_done,
-            device="auto",
-        )
-        write_form(path, asked.model_copy(update={"epochs": trained.epochs}))
-        checkpoint = Checkpoint(request.network, data.classes, data.name, trained.normalisation, trained.network)
-        save_checkpoint(model, checkpoint)
-        (folder / "last.ckpt").unlink(missing_ok=True)
-    return checkpoint
+
+
+def _train(
+    folder: Path, request: TrainingRequest, data: SearchData, weights: Pretrained | None, *, watching: Watching
+) -> Trained:
+    return train(
+        request.network,
+        data=(data.train, data.validation),
+        recipe=request.recipe,
+        seed=request.seed,
+        folder=folder,
+        watching=watching,
+        weights=weights,
+        place=request.place,
+        logs=True,
+    )
+
+
+def _keeping(folder: Path, request: TrainingRequest, form: TrainingForm, data: SearchData, told: Watching) -> Watching:
+    """Keeps the best weights and the epochs as they come, and passes on what is told."""
+    epochs = list(form.epochs)
+
+    def epoch_done(epoch: Epoch, total: int) -> None:
+        epochs[epoch.number - 1 :] = [epoch]
+        write_form(folder / "training.json", form.model_copy(update={"epochs": tuple(epochs)}))
+        told.epoch_done(epoch, total)
+
+    def improved(trained: Trained) -> None:
+        _save(folder / MODEL, request, data, trained)
+        told.improved(trained)
+
+    return Watching(told.progress, epoch_done, improved)
+
+
+def _save(path: Path, request: TrainingRequest, data: SearchData, trained: Trained) -> None:
+    checkpoint = Checkpoint(request.network, data.classes, data.name, trained.normalisation, trained.network)
+    save_checkpoint(path, checkpoint)

@@ -167,6 +167,19 @@ def source_of(state: Mapping[str, Tensor]) -> Source:
     raise OtherWeights(f"weights named as none of {known} names them; the first is {next(iter(state), 'missing')!r}")
 
 
+def classes_of(state: Mapping[str, Tensor], network: Network) -> int:
+    """How many classes a state dict for the layers of a network tells apart.
+
+    Raises:
+        OtherWeights: it has no classifier, or names as no known source does.
+    """
+    *_, (classifier, _) = source_of(state).modules(lower(network))
+    weight = state.get(f"{classifier}.weight")
+    if weight is None or not weight.ndim:
+        raise OtherWeights(f"the weights have no classifier, {classifier}.weight")
+    return len(weight)
+
+
 def load_network(network: Network, state: Mapping[str, Tensor], *, norm_eps: float | None = None) -> GraphNetwork:
     """A network's module with weights from elsewhere, in evaluation mode; `norm_eps` is the source's unless given.
 

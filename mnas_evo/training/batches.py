@@ -19,19 +19,39 @@ class Shuffled:
     augmentation: Augmentation
 
 
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of several processes, which share out the images among them."""
+
+    rank: int = 0
+    processes: int = 1
+
+    def seed(self, seed: int) -> int:
+        """A process's own of a seed that all have; the first one's is the seed itself."""
+        return seed + 1_000_003 * self.rank
+
+
+ALONE = Shard()
+
+
 class Batches:
     """One pass over an image set: (images (n, c, h, w), labels (n,)) a batch, in order or shuffled.
 
-    Shuffled, a last batch of one image is left out, for batch norm needs two.
+    Shuffled, a last batch of one image is left out, for batch norm needs two; and all processes have as many batches.
     """
 
-    def __init__(self, pixels: Pixels, *, batch: int, shuffled: Shuffled | None = None) -> None:
+    def __init__(self, pixels: Pixels, *, batch: int, shuffled: Shuffled | None = None, shard: Shard = ALONE) -> None:
         self._pixels = pixels
         self._batch = batch
         self._shuffled = shuffled
+        self._shard = shard
 
     def __len__(self) -> int:
-        count, rest = divmod(len(self._pixels), self._batch)
+        rank, processes = self._shard.rank, self._shard.processes
+        images = len(self._pixels) // processes
+        if self._shuffled is None:
+            images += rank < len(self._pixels) % processes
+        count, rest = divmod(images, self._batch)
         return count + (rest > (0 if self._shuffled is None else 1))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -40,10 +60,14 @@ class Batches:
             return
         generator = torch.Generator().manual_seed(self._shuffled.seed)
         order = torch.randperm(len(self._pixels), generator=generator)
+        order = order[: len(order) // self._shard.processes * self._shard.processes]
+        if self._shard.rank:
+            generator.manual_seed(self._shard.seed(self._shuffled.seed))
         for images, labels in self._pixels.of(self._rows(order)):
             yield self._shuffled.augmentation(images, generator=generator), labels
 
     def _rows(self, order: Tensor) -> list[Tensor]:
+        order = order[self._shard.rank :: self._shard.processes]
         return [order[number * self._batch : (number + 1) * self._batch] for number in range(len(self))]
 
 

@@ -77,7 +77,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             "mean": list(checkpoint.normalisation.mean),
             "deviation": list(checkpoint.normalisation.deviation),
             "norm_eps": checkpoint.module.options.norm_eps,
-            "state": checkpoint.module.state_dict(),
+            "state": {name: value.cpu().contiguous() for name, value in checkpoint.module.state_dict().items()},
         },
         content,
     )

@@ -14,10 +14,12 @@ from typing import TypeVar
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from mnas_evo.errors import DamagedFile, TrainingFailed
 from mnas_evo.training.memory import freed_memory_kept, ran_out_of_memory
-from mnas_evo.training.places import one_thread
+from mnas_evo.training.places import Place, is_first_process, one_thread
+from mnas_evo.training.recipe import Recipe
 
 M = TypeVar("M", bound=L.LightningModule)
 
@@ -25,28 +27,36 @@ _PARTS = tuple(2**doublings for doublings in range(16))  # a batch has fewer ima
 _log = logging.getLogger("mnas_evo")
 
 
-def fit(make: Callable[[int], M], *, epochs: int, folder: Path | None, device: str = "cpu") -> M:
+def fit(
+    make: Callable[[int], M], recipe: Recipe, *, folder: Path | None, place: Place | None = None, logs: bool = False
+) -> M:
     """Trains what `make(parts)` builds, a fresh module that runs each batch in `parts` pieces, and gives it back.
 
     With a folder it keeps `last.ckpt` there and goes on from it; a resumed training ends as an uninterrupted one. When
     memory runs out, training goes on from there in twice as many parts; batch and learning rate stay. It runs with
     one CPU thread: more threads round differently, and networks this small are slower with them. Weights lie channels
-    last meanwhile, which halves a step's time on a processor. On CUDA it computes in bfloat16.
+    last meanwhile, which halves a step's time on a processor. With `logs` the folder gets logs/ for TensorBoard.
+
+    A place of several processes has Lightning start this very command again for each of the others, or takes those that
+    a cluster has started; each of them comes by here and gets the trained module.
 
     Raises:
         TrainingFailed: memory is short even for pieces of 2 images, or whatever else the module finds.
         DamagedFile: last.ckpt cannot be read.
     """
-    cuda = [torch.device(device).index or 0] if device.startswith("cuda") else []
+    place = place or Place()
+    cuda = [torch.device(place.device).index or 0] if place.device.startswith("cuda") else []
     with _quiet(), one_thread(), freed_memory_kept(), torch.random.fork_rng(devices=cuda):
         for parts in _PARTS:
             if parts > 1:
                 _log.warning("out of memory: each batch now runs in %d parts; batch and learning rate stay", parts)
             module = make(parts)
             module.to(memory_format=torch.channels_last)
-            if _fitted(module, epochs=epochs, folder=folder, cuda=cuda):
+            if _fitted(module, recipe, folder=folder, place=place, logs=logs):
                 module.to(memory_format=torch.contiguous_format)
                 return module
+            if place.processes > 1:
+                raise TrainingFailed("out of memory in one of several processes; give a recipe with a smaller batch")
             del module
             gc.collect()  # the loop and its tensors refer to each other
             if cuda:
@@ -54,14 +64,14 @@ def fit(make: Callable[[int], M], *, epochs: int, folder: Path | None, device: s
     raise TrainingFailed(f"out of memory even with a batch in {_PARTS[-1]} parts; take a smaller network or resolution")
 
 
-def _fitted(module: L.LightningModule, *, epochs: int, folder: Path | None, cuda: list[int]) -> bool:
+def _fitted(module: L.LightningModule, recipe: Recipe, *, folder: Path | None, place: Place, logs: bool) -> bool:
     """Whether the module was trained to the end; False where memory ran out."""
     last = folder / "last.ckpt" if folder is not None else None
     resumes = last is not None and last.exists()
     handler = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
     started = _Started()
-    trainer = _trainer(started, epochs=epochs, folder=folder, cuda=cuda)
     try:
+        trainer = _trainer(started, recipe, folder=folder, place=place, logs=logs)
         trainer.fit(module, ckpt_path=str(last) if resumes else None, weights_only=True if resumes else None)
     except SystemExit as stop:  # what Lightning makes of Ctrl-C
         if handler is not None:
@@ -85,27 +95,37 @@ class _Started(L.Callback):
         self.yes = True
 
 
-def _trainer(started: _Started, *, epochs: int, folder: Path | None, cuda: list[int]) -> L.Trainer:
+def _trainer(started: _Started, recipe: Recipe, *, folder: Path | None, place: Place, logs: bool) -> L.Trainer:
     keep = [ModelCheckpoint(folder, filename="last", save_top_k=1, enable_version_counter=False)] if folder else []
+    on_gpu = place.device.startswith("cuda")
+    bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and on_gpu)
+    one_gpu = [torch.device(place.device).index or 0] if on_gpu and place.processes == 1 else None
+    # Layers that are frozen at first have no gradients, and DDP would wait for them.
+    several = "ddp_find_unused_parameters_true" if recipe.unfreeze_epochs else "ddp"
     return L.Trainer(
-        accelerator="gpu" if cuda else "cpu",
-        devices=cuda or 1,
-        precision="bf16-mixed" if cuda else "32-true",
-        max_epochs=epochs,
-        logger=False,
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=one_gpu or place.devices,
+        num_nodes=place.nodes,
+        strategy=several if place.processes > 1 else "auto",
+        precision="bf16-mixed" if bf16 else "32-true",
+        max_epochs=recipe.epochs,
+        logger=TensorBoardLogger(folder, name="", version="logs") if logs and folder and is_first_process() else False,
+        log_every_n_steps=1,
         callbacks=[started, *keep],
         enable_checkpointing=folder is not None,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
     )
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps Lightning's notes on hardware and loaders off the terminal; errors still come through."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero")]
+    rooms = ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric")
+    loggers = [logging.getLogger(name) for name in (*rooms, "lightning.fabric.utilities.rank_zero")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

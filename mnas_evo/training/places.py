@@ -3,11 +3,29 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
 WORKER = "MNAS_EVO_WORKER"
 """Variable of the environment that tells a process of a pool its number."""
+
+# What launchers tell a process of a training in several of its number: of all, or of its node's.
+_RANK, _LOCAL_RANK, _NODE_RANK, _SLURM_RANK = "RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a training runs: its device (cpu or cuda:K), and in how many processes, one a device, on how many nodes."""
+
+    device: str = "cpu"
+    devices: int = 1
+    nodes: int = 1
+
+    @property
+    def processes(self) -> int:
+        """Processes in all."""
+        return self.devices * self.nodes
 
 
 def pick_device(asked: str = "auto") -> str:
@@ -15,7 +33,17 @@ def pick_device(asked: str = "auto") -> str:
     if asked != "auto":
         return asked
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return f"cuda:{int(os.environ.get(WORKER, 0)) % count}" if count else "cpu"
+    turn = os.environ.get(_LOCAL_RANK, os.environ.get(WORKER, "0"))
+    return f"cuda:{int(turn) % count}" if count else "cpu"
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes and speaks, of a training in several."""
+    if _RANK in os.environ:
+        return os.environ[_RANK] == "0"
+    if _LOCAL_RANK in os.environ:
+        return os.environ[_LOCAL_RANK] == "0" and os.environ.get(_NODE_RANK, "0") == "0"
+    return os.environ.get(_SLURM_RANK, "0") == "0"
 
 
 @contextmanager

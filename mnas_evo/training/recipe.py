@@ -10,25 +10,48 @@ from mnas_evo.errors import RequestError
 from mnas_evo.files import Part, parse_toml
 
 _Share = Annotated[float, Field(ge=0, lt=1)]
+_NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Recipe(Part):
-    """How a network is trained. Learning rate rises linearly over `warmup_epochs`, then falls along a cosine to 0.
+    """How a network is trained.
 
-    `norm_momentum` is torch's. Images are moved by up to `shift_pixels` each way and mirrored where `flip` says so; a
-    part of at least `crop_area` of each is enlarged to the whole; brightness, contrast and saturation change by factors
-    of up to 1 ± `color_jitter`; a rectangle is blacked out in a share `erase` of them.
+    `learning_rate` is that of a step on `learning_rate_batch` images and goes with their number, or is taken as it is
+    where none is given. It rises linearly over `warmup_epochs`, then falls along a cosine to 0, stays, or is multiplied
+    by `decay_rate` every `decay_epochs`. `batch` images go through each process at a step. rmsprop is TensorFlow's,
+    with a decay of .9 (optimizer.py). Batch norms and biases have no weight decay.
+
+    `weight_average` is the decay of a moving average of the weights, which is then what is validated and kept; 0 for
+    none. Gradients longer than `clip_norm` are cut to it; 0 for no limit. `precision` auto is bf16 on a GPU and 32
+    elsewhere. `norm_momentum` is torch's.
+
+    For weights trained elsewhere: each layer learns `layer_decay` times as fast as the one behind it, and layers thaw
+    from the classifier to the stem over `unfreeze_epochs`, the classifier alone in the first epoch.
+
+    Images are moved by up to `shift_pixels` each way and mirrored where `flip` says so; a part of at least `crop_area`
+    of each is enlarged to the whole; brightness, contrast and saturation change by factors of up to 1 ± `color_jitter`;
+    a rectangle is blacked out in a share `erase` of them.
     """
 
     format: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     optimizer: Literal["adamw", "sgd", "rmsprop"]
     learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    learning_rate_batch: Annotated[int, Field(ge=1)] | None = None
+    weight_decay: _NotNegative = 0.0
     momentum: _Share = 0.9
     batch: Annotated[int, Field(ge=2)]
     epochs: Annotated[int, Field(ge=1)]
-    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    warmup_epochs: _NotNegative = 0.0
+    schedule: Literal["cosine", "constant", "exponential"] = "cosine"
+    decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.97
+    decay_epochs: Annotated[float, Field(gt=0)] = 2.4
+    weight_average: _Share = 0.0
+    clip_norm: _NotNegative = 0.0
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    compile: bool = False
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    unfreeze_epochs: Annotated[int, Field(ge=0)] = 0
     label_smoothing: _Share = 0.0
     dropout: _Share = 0.2
     norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.01

@@ -132,6 +132,22 @@ def test_fewer_training_images_leave_validation_and_test_as_they_are(make: Make,
     assert len(search_data(f"{name}@12").train) == 12
 
 
+@every_set
+def test_halves_train_on_all_and_validate_on_one_half_of_the_test_images(make: Make, tmp_path: Path) -> None:
+    name = make(tmp_path)
+    source = find_source(name)
+    whole = test_rows(source)
+    for seed in (0, 4):
+        train, validation = search_rows(source, seed=seed, count=None, halves=True)
+        test = test_rows(source, halves=True)
+        assert sorted([*validation.rows, *test.rows]) == sorted(whole.rows)
+        assert len(validation.rows) == len(whole.rows) // 2
+        assert (train.part is not test.part) or not set(train.rows) & set(whole.rows)
+    assert np.array_equal(test_data(f"{name}:halves@12").labels, test.part.labels[test.rows])
+    found = search_data(f"{name}:halves@12")
+    assert len(found.train) == 12 and len(found.validation) == len(validation.rows)
+
+
 def test_another_seed_takes_other_images_and_another_fingerprint(tmp_path: Path) -> None:
     name = parquet_with_test(tmp_path)
     first, again, other = (search_data(name, seed=seed) for seed in (0, 0, 1))

@@ -12,7 +12,7 @@ from streaming import Streamed
 
 from mnas_evo.data.datasets import ImageSet
 from mnas_evo.training.augmentation import Augmentation
-from mnas_evo.training.batches import Batches, Shuffled, Turns
+from mnas_evo.training.batches import Batches, Shard, Shuffled, Turns
 from mnas_evo.training.pixels import ReadAhead, Resident, pixels_on
 from mnas_evo.training.recipe import Recipe, load_recipe
 
@@ -105,3 +105,37 @@ def test_turns_hold_every_batch_in_order_and_draw_each_when_it_is_used(size: int
     first = next(iter(Turns(Batches(pixels_on("cpu", streamed), batch=8), size=20)))
     assert streamed.asked == []
     assert first_of(first) == list(range(8))
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_share_out_a_shuffled_pass_in_equal_parts_with_changes_of_their_own(processes: int) -> None:
+    augmentation = Augmentation(CHANGED, shape=SHAPE)
+    given = Resident(image_set(23), device="cpu")
+    passes = [
+        Batches(given, batch=4, shuffled=Shuffled(5, augmentation), shard=Shard(rank, processes))
+        for rank in range(processes)
+    ]
+    found = [list(one) for one in passes]
+    labels = [torch.cat([known for _, known in batches]).tolist() for batches in found]
+    assert {len(one) for one in passes} == {len(batches) for batches in found} == {-(-(23 // processes) // 4)}
+    assert sum(map(len, labels)) == len({label for known in labels for label in known}) == 23 // processes * processes
+
+
+def test_the_first_of_one_process_draws_what_a_process_alone_draws() -> None:
+    augmentation = Augmentation(CHANGED, shape=SHAPE)
+    given = Resident(image_set(), device="cpu")
+    alone = Batches(given, batch=4, shuffled=Shuffled(5, augmentation))
+    first = Batches(given, batch=4, shuffled=Shuffled(5, augmentation), shard=Shard(0, 1))
+    assert all(torch.equal(a, b) for (a, _), (b, _) in zip(alone, first, strict=True))
+
+
+def test_processes_validate_every_image_once() -> None:
+    given = Resident(image_set(23), device="cpu")
+    found = [
+        label
+        for rank in range(3)
+        for _, labels in Batches(given, batch=4, shard=Shard(rank, 3))
+        for label in labels.tolist()
+    ]
+    assert sorted(found) == list(range(23))
+    assert [len(Batches(given, batch=4, shard=Shard(rank, 3))) for rank in range(3)] == [2, 2, 2]

@@ -42,7 +42,7 @@ def test_an_epoch_is_the_same_for_its_seed_and_number_whatever_was_drawn_before(
 
 def test_an_epochs_batches_are_the_same_however_many_parts_they_run_in() -> None:
     whole, in_parts = feed(), feed(parts=8)
-    assert whole.steps == in_parts.steps == len(list(whole.training(0))) == 4
+    assert whole.steps() == in_parts.steps() == len(list(whole.training(0))) == 4
     assert torch.equal(epoch_of(whole, 0)[0], epoch_of(in_parts, 0)[0])
 
 

@@ -17,8 +17,9 @@ from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialis
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import parse_network
 from mnas_evo.training.feed import Feed
-from mnas_evo.training.loop import Epoch, Trained, train
+from mnas_evo.training.loop import Epoch, Trained, Watching, train
 from mnas_evo.training.optimizer import optimizer_and_schedule
+from mnas_evo.training.places import Place, pick_device
 from mnas_evo.training.recipe import Recipe, load_recipe
 
 NETWORK = parse_network("32x32x1/stem8/r1_k3_s22_e3_o16_se0.25/r2_k3_s22_e1_o16/head32/10")
@@ -41,7 +42,9 @@ def trained(
         if epoch.number == stop_after:
             raise Stopped
 
-    return train(NETWORK, data=small(), recipe=recipe, seed=seed, folder=folder, epoch_done=epoch_done)
+    return train(
+        NETWORK, data=small(), recipe=recipe, seed=seed, folder=folder, watching=Watching(epoch_done=epoch_done)
+    )
 
 
 def same(a: Trained, b: Trained) -> bool:
@@ -64,7 +67,7 @@ def test_an_epoch_ends_where_a_plain_loop_over_its_batches_does() -> None:
     initialise(module, seed=3)
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     feed = Feed(small(), recipe, seed=3)
-    optimizer, schedule = optimizer_and_schedule(module.parameters(), recipe, steps=feed.steps)
+    optimizer, schedule = optimizer_and_schedule([module.parameters()], recipe, steps=feed.steps())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(feed.epoch_seed(0))
         for images, labels in feed.training(0):
@@ -92,6 +95,88 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, st
     assert same(trained(folder=tmp_path), trained())
 
 
+EVERYTHING = {
+    "weight_average": 0.9, "clip_norm": 0.5, "layer_decay": 0.7, "unfreeze_epochs": 2, "precision": "bf16",
+    "optimizer": "rmsprop", "learning_rate_batch": 32, "schedule": "exponential", "erase": 0.3, "flip": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_with_all_that_a_recipe_can_ask_for_it_still_ends_as_one_that_was_not_stopped(
+    tmp_path: Path, stop_after: int
+) -> None:
+    recipe = RECIPE.model_copy(update=EVERYTHING)
+    with pytest.raises(Stopped):
+        trained(recipe, tmp_path, stop_after=stop_after)
+    assert same(trained(recipe, tmp_path), trained(recipe))
+
+
+def test_averaged_weights_are_validated_and_come_back() -> None:
+    seen: list[Trained] = []
+    recipe = RECIPE.model_copy(update={"weight_average": 0.99})
+    watching = Watching(improved=seen.append)
+    found = train(NETWORK, data=small(), recipe=recipe, seed=0, watching=watching)
+    plain = trained()
+    assert [epoch.train_loss for epoch in found.epochs] == [epoch.train_loss for epoch in plain.epochs]
+    assert found.epochs[-1].top1 != plain.epochs[-1].top1
+    assert seen and all(one.network is found.network for one in seen)
+    _, validation = small()
+    with torch.no_grad():
+        images = torch.from_numpy(validation.images)
+        right = found.network(found.normalisation.apply(images)).argmax(1) == torch.from_numpy(validation.labels)
+    assert 100 * float(right.double().mean()) == pytest.approx(found.epochs[-1].top1, abs=0.6)
+
+
+def test_gradients_are_cut_to_their_limit() -> None:
+    still = trained(RECIPE.model_copy(update={"clip_norm": 1e-9, "optimizer": "sgd", "epochs": 1, "weight_decay": 0.0}))
+    fresh = GraphNetwork(lower(NETWORK))
+    initialise(fresh, seed=0)
+    moved = [torch.dist(a, b) for a, b in zip(still.network.parameters(), fresh.parameters(), strict=True)]
+    assert max(moved) < 1e-6
+
+
+def test_layers_thaw_from_the_classifier_to_the_stem() -> None:
+    still: list[list[bool]] = []
+    fresh = GraphNetwork(lower(NETWORK))
+    initialise(fresh, seed=0)
+
+    def compare(one: Trained) -> None:
+        layers = zip(one.network.layers, fresh.layers, strict=True)
+        still.append([all(torch.equal(a, b) for a, b in zip(*map(state, pair), strict=True)) for pair in layers])
+
+    def state(layer: nn.Module) -> list[Tensor]:
+        return list(layer.state_dict().values())
+
+    for epochs in (1, 2, 3):
+        update = {"unfreeze_epochs": 2, "epochs": epochs, "weight_decay": 0.0}
+        compare(trained(RECIPE.model_copy(update=update)))
+    layers = len(fresh.layers)
+    assert still[0] == [True] * (layers - 1) + [False]
+    assert still[1][0] and not any(still[1][-(layers // 2) :])
+    assert not any(still[2])
+
+
+def test_progress_is_told_within_epochs_and_never_runs_back() -> None:
+    told: list[tuple[float, str]] = []
+    recipe = RECIPE.model_copy(update={"epochs": 2})
+    watching = Watching(progress=lambda share, note: told.append((share, note)))
+    train(NETWORK, data=small(), recipe=recipe, seed=0, watching=watching)
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares) and shares[-1] == 1.0 and len(shares) > 4
+    assert "epoch 2 of 2, loss" in told[-1][1] and "validation top-1" in told[-1][1]
+
+
+def test_logs_for_tensorboard_hold_losses_rates_and_accuracy(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    recipe = RECIPE.model_copy(update={"epochs": 2})
+    found = train(NETWORK, data=small(), recipe=recipe, seed=0, folder=tmp_path, logs=True)
+    events = EventAccumulator(str(tmp_path / "logs")).Reload()
+    assert {"train/loss", "train/learning rate", "validation/loss", "validation/top-1"} <= set(events.Tags()["scalars"])
+    logged = [event.value for event in events.Scalars("validation/top-1")]
+    assert logged == pytest.approx([epoch.top1 for epoch in found.epochs], rel=1e-5)
+
+
 def test_a_damaged_resume_file_is_named_and_not_trained_over(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").write_bytes(b"not what Lightning wrote")
     with pytest.raises(DamagedFile, match=r"last\.ckpt.*delete it"):
@@ -104,7 +189,7 @@ def test_an_interrupt_in_the_middle_stays_one(tmp_path: Path) -> None:
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        train(NETWORK, data=small(), recipe=RECIPE, seed=0, folder=tmp_path, epoch_done=interrupt)
+        train(NETWORK, data=small(), recipe=RECIPE, seed=0, folder=tmp_path, watching=Watching(epoch_done=interrupt))
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -164,11 +249,11 @@ def test_a_trained_network_lies_on_the_processor_as_one_that_was_not_trained_doe
 
 @pytest.mark.gpu
 def test_on_a_gpu_it_learns_and_the_network_comes_back(tmp_path: Path) -> None:
-    first = train(NETWORK, data=small(), recipe=RECIPE, seed=0, device="auto", folder=tmp_path / "one")
+    first = train(NETWORK, data=small(), recipe=RECIPE, seed=0, place=Place(pick_device()), folder=tmp_path / "one")
     assert first.epochs[-1].top1 > 30
     assert {p.device.type for p in first.network.parameters()} == {"cpu"}
     before = torch.cuda.get_rng_state()
-    train(NETWORK, data=small(), recipe=RECIPE.model_copy(update={"erase": 0.5}), seed=0, device="cuda:0")
+    train(NETWORK, data=small(), recipe=RECIPE.model_copy(update={"erase": 0.5}), seed=0, place=Place("cuda:0"))
     assert torch.equal(torch.cuda.get_rng_state(), before)
 
 
@@ -179,7 +264,7 @@ def test_a_batch_larger_than_a_gpus_memory_is_trained_in_parts(caplog: pytest.Lo
     try:
         wide = parse_network("32x32x1/stem64/r1_k3_s11_e6_o64/head64/10")
         recipe = RECIPE.model_copy(update={"epochs": 1, "batch": 512})
-        assert len(train(wide, data=small(), recipe=recipe, seed=0, device="cuda:0").epochs) == 1
+        assert len(train(wide, data=small(), recipe=recipe, seed=0, place=Place("cuda:0")).epochs) == 1
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert "out of memory" in caplog.text

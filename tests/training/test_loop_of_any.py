@@ -66,7 +66,7 @@ class Linear(L.LightningModule):
         return self.feed.training(self.current_epoch)
 
     def configure_optimizers(self) -> Any:
-        optimizer, schedule = optimizer_and_schedule(self.parameters(), RECIPE, steps=self.feed.steps)
+        optimizer, schedule = optimizer_and_schedule([self.parameters()], RECIPE, steps=self.feed.steps())
         return [optimizer], [schedule]
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
@@ -92,11 +92,11 @@ class Linear(L.LightningModule):
 
 
 def fitted(folder: Path | None = None, **room: Any) -> Linear:
-    return fit(lambda parts: Linear(parts, **room), epochs=RECIPE.epochs, folder=folder)
+    return fit(lambda parts: Linear(parts, **room), RECIPE, folder=folder)
 
 
 def in_parts(parts: int) -> Linear:
-    return fit(lambda _: Linear(parts), epochs=RECIPE.epochs, folder=None)
+    return fit(lambda _: Linear(parts), RECIPE, folder=None)
 
 
 def test_a_batch_in_parts_trains_as_the_whole_does() -> None:
@@ -135,7 +135,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory() -> None:
 
 
 def test_an_error_after_resuming_is_not_blamed_on_the_file(tmp_path: Path) -> None:
-    fit(Linear, epochs=1, folder=tmp_path)
+    fit(Linear, RECIPE.model_copy(update={"epochs": 1}), folder=tmp_path)
     with pytest.raises(RuntimeError, match="size"):
         fitted(tmp_path, limit=1, runs_out=fail)
 
@@ -148,8 +148,8 @@ def test_a_training_in_parts_that_was_stopped_ends_as_one_that_was_not(tmp_path:
         return module
 
     with pytest.raises(Stopped):
-        fit(stopping, epochs=RECIPE.epochs, folder=tmp_path)
-    resumed = fit(lambda _: Linear(parts), epochs=RECIPE.epochs, folder=tmp_path)
+        fit(stopping, RECIPE, folder=tmp_path)
+    resumed = fit(lambda _: Linear(parts), RECIPE, folder=tmp_path)
     assert resumed.epochs == [2]
     assert torch.equal(resumed.weight, in_parts(parts).weight)
 

@@ -1,0 +1,163 @@
+"""`mnas-evo train`: its options, several trainings, several processes, and what it refuses."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from running import as_if_trained
+
+from mnas_evo.cli.main import run
+from mnas_evo.space.lowering import lower
+from mnas_evo.space.notation import parse_network
+from mnas_evo.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mnas_evo.training.normalisation import Normalisation
+
+ARCH = "stem8/r1_k3_s22_e3_o16/head32"
+SHORT = ["--data", "digits@200", "--epochs", "1"]
+SCRIPT = Path(sys.executable).with_name("mnas-evo")
+
+
+def training(folder: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / "training.json").read_text())
+    return found
+
+
+def test_width_and_resolution_shape_the_network_that_is_trained(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(["train", ARCH, *SHORT, "--width", "2", "--resolution", "16", "--out", str(out)]) == 0
+    assert training(out)["network"] == "16x16x1/stem16/r1_k3_s22_e3_i16_o32/head32/10"
+
+
+def test_weights_of_another_task_begin_a_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = parse_network(f"32x32x3/{ARCH}/7")
+    module = as_if_trained(lower(network))
+    checkpoint = Checkpoint(network, tuple("abcdefg"), "letters", Normalisation((9.0,) * 3, (9.0,) * 3), module)
+    save_checkpoint(tmp_path / "letters.pt", checkpoint)
+    begin = ["--weights", str(tmp_path / "letters.pt"), "--recipe", "finetune"]
+    assert run(["train", ARCH, *SHORT, *begin, "--out", str(tmp_path / "out")]) == 0
+    assert load_checkpoint(tmp_path / "out" / "model.pt").normalisation == Normalisation((9.0,), (9.0,))
+    assert training(tmp_path / "out")["weights"]
+    capsys.readouterr()
+    other = "stem8/r1_k5_s22_e3_o16/head32"
+    assert run(["train", other, *SHORT, *begin, "--out", str(tmp_path / "other")]) == 2
+    assert "layers are others" in capsys.readouterr().err
+
+
+def test_several_networks_and_seeds_are_trained_and_the_leader_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(["train", ARCH, "mnasnet-small", *SHORT, "--seeds", "2", "--out", str(out)]) == 0
+    assert {path.parent.name for path in out.glob("*/model.pt")} == {
+        "network1-seed0", "network1-seed1", "mnasnet-small-seed0", "mnasnet-small-seed1",
+    }  # fmt: skip
+    said = capsys.readouterr().out
+    assert "leads" in said and "next: mnas-evo evaluate" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--norm-eps", "0.01"], "--norm-eps is for --weights"),
+        (["--workers", "2", "--devices", "2"], "give one of them"),
+        (["--weights", "nothing.pth"], "nothing.pth is no file"),
+        (["--recipe", "nothing"], "known are cifar10"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str], said: str
+) -> None:
+    assert run(["train", ARCH, *SHORT, "--out", str(tmp_path / "out"), *given]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_recipe_with_unknown_keys_is_refused_by_each_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('format = 1\nname = "mine"\noptimizer = "sgd"\nbatch = 8\nepochs = 1\nlr = 1\nema = 0.9\n')
+    assert run(["train", ARCH, *SHORT, "--recipe", str(recipe), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert all(word in said for word in ("lr", "ema", "learning_rate"))
+    assert not (tmp_path / "out").exists()
+
+
+def in_two(out: Path, *more: str) -> list[str]:
+    asked = ["--data", "digits@400", "--epochs", "2", "--devices", "2", "--out", str(out)]
+    return [str(SCRIPT), "train", ARCH, *asked, *more]
+
+
+def train_in_two(out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(in_two(out, *more), capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network_and_one_of_them_writes(tmp_path: Path) -> None:
+    done = train_in_two(tmp_path / "one", "--recipe", "digits")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("next: mnas-evo evaluate") == 1
+    found = training(tmp_path / "one")
+    assert found["processes"] == 2 and len(found["epochs"]) == 2  # type: ignore[arg-type]
+    (logs,) = (tmp_path / "one" / "logs").glob("events*")
+    assert logs.stat().st_size > 0
+
+    # What both learnt: a process that learnt from its own images alone would come to other weights.
+    alone = tmp_path / "alone"
+    assert run(["train", ARCH, "--data", "digits@400", "--epochs", "2", "--recipe", "digits", "--out", str(alone)]) == 0
+    losses = [[epoch["train_loss"] for epoch in training(folder)["epochs"]] for folder in (tmp_path / "one", alone)]  # type: ignore[attr-defined]
+    assert losses[0][0] == pytest.approx(losses[1][0], rel=0.15)
+    assert losses[0][1] < losses[0][0]
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_after_a_stop_and_with_layers_that_thaw(tmp_path: Path) -> None:
+    recipe = tmp_path / "thaw.toml"
+    lines = ['format = 1\nname = "thaw"\noptimizer = "sgd"\nlearning_rate = 0.05\nbatch = 32\nepochs = 2\n']
+    recipe.write_text("".join([*lines, "unfreeze_epochs = 1\nweight_average = 0.9\nlearning_rate_batch = 64\n"]))
+    whole = train_in_two(tmp_path / "whole", "--recipe", str(recipe))
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        in_two(tmp_path / "cut", "--recipe", str(recipe)),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    _kill_once_written(process, tmp_path / "cut" / "last.ckpt")
+    done = train_in_two(tmp_path / "cut", "--recipe", str(recipe))
+    assert done.returncode == 0, done.stderr
+    states = [load_checkpoint(tmp_path / name / "last.pt").module.state_dict() for name in ("whole", "cut")]
+    # Gradients are summed over processes in whatever order they come.
+    assert all(torch.allclose(states[0][name], states[1][name], rtol=1e-4, atol=1e-6) for name in states[0])
+
+
+def _kill_once_written(process: "subprocess.Popen[bytes]", path: Path) -> None:
+    import os
+    import signal
+    import time
+
+    end = time.monotonic() + 200
+    while not path.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    assert path.exists()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_as_it_does_uncompiled(tmp_path: Path) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("torch.compile needs a C++ compiler on the processor")
+    recipe = tmp_path / "compiled.toml"
+    text = (
+        'format = 1\nname = "plain"\noptimizer = "sgd"\nlearning_rate = 0.05\nbatch = 32\nepochs = 1\ndropout = 0.0\n'
+    )
+    recipe.write_text(text)
+    (tmp_path / "c.toml").write_text(text.replace("plain", "compiled") + "compile = true\n")
+    for name, file in (("plain", recipe), ("compiled", tmp_path / "c.toml")):
+        command = [str(SCRIPT), "train", ARCH, *SHORT, "--recipe", str(file), "--out", str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    losses = [training(tmp_path / name)["epochs"][0]["train_loss"] for name in ("plain", "compiled")]  # type: ignore[index]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
