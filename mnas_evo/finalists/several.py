@@ -6,7 +6,7 @@ A folder for each training (final_training.py), and trainings.json with what the
 import math
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from mnas_evo.training.loop import Watching
 
 SUMMARY = "trainings.json"
 _CONFIDENCE = 0.95
+_LOOK_SECONDS = 2.0
 
 Progress = Callable[[float, str], None]
 
@@ -82,10 +83,10 @@ def train_several(
     asked = [(name, seed, replace(request, seed=seed)) for name, request in requests.items() for seed in seeds]
     failed: dict[tuple[str, int], str] = {}
     with only_process(folder, doing="training into"):
-        for done, (name, seed, message) in enumerate(_run(folder, asked, workers=workers, progress=progress), start=1):
+        for name, seed, message in _run(folder, asked, workers=workers, progress=progress):
             if message is not None:
                 failed[name, seed] = message
-            progress(done / len(asked), f"{done} of {len(asked)} trainings")
+        progress(1.0, f"{len(asked)} trainings")
         found = tuple(
             Finalist(
                 name,
@@ -121,9 +122,13 @@ def _run(folder: Path, asked: Sequence[_Task], *, workers: int, progress: Progre
         workers, mp_context=context, initializer=start_worker, initargs=(context.Value("i", 0),)
     )
     try:
-        futures = [executor.submit(_trained, folder, task) for task in asked]
-        for future in as_completed(futures):
-            yield future.result()
+        left = {executor.submit(_trained, folder, task) for task in asked}
+        while left:
+            ended, left = wait(left, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in ended)
+            epochs = [_epochs_done(training_folder(folder, name, seed)) for name, seed, _ in asked]
+            total = sum(request.recipe.epochs for _, _, request in asked)
+            progress(sum(epochs) / total, f"{sum(epochs)} of {total} epochs of {len(asked)} trainings")
     except BrokenProcessPool as error:
         raise MnasEvoError(
             "a worker process died (out of memory?); what was trained is kept, run the command again with fewer "
@@ -131,6 +136,11 @@ def _run(folder: Path, asked: Sequence[_Task], *, workers: int, progress: Progre
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def _epochs_done(folder: Path) -> int:
+    path = folder / "training.json"
+    return len(read_form(path, TrainingForm).epochs) if path.exists() else 0
 
 
 def _part_of(progress: Progress, task: _Task, *, done: int, total: int) -> Progress:

@@ -13,10 +13,11 @@ from typing import TypeVar
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from mnas_evo.errors import DamagedFile, TrainingFailed
+from mnas_evo.errors import DamagedFile, RequestError, TrainingFailed
 from mnas_evo.training.memory import freed_memory_kept, ran_out_of_memory
 from mnas_evo.training.places import Place, is_first_process, one_thread
 from mnas_evo.training.recipe import Recipe
@@ -43,6 +44,7 @@ def fit(
     Raises:
         TrainingFailed: memory is short even for pieces of 2 images, or whatever else the module finds.
         DamagedFile: last.ckpt cannot be read.
+        RequestError: there are not so many devices.
     """
     place = place or Place()
     cuda = [torch.device(place.device).index or 0] if place.device.startswith("cuda") else []
@@ -71,7 +73,10 @@ def _fitted(module: L.LightningModule, recipe: Recipe, *, folder: Path | None, p
     handler = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
     started = _Started()
     try:
-        trainer = _trainer(started, recipe, folder=folder, place=place, logs=logs)
+        try:
+            trainer = _trainer(started, recipe, folder=folder, place=place, logs=logs)
+        except MisconfigurationException as error:
+            raise RequestError(f"{place.devices} devices on each of {place.nodes} nodes: {error}") from error
         trainer.fit(module, ckpt_path=str(last) if resumes else None, weights_only=True if resumes else None)
     except SystemExit as stop:  # what Lightning makes of Ctrl-C
         if handler is not None:
