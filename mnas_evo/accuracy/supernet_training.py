@@ -84,6 +84,9 @@ class SupernetRequest:
         return parse_space(self.space_text, source="the space")
 
 
+_OF_ONE_NETWORK = ("weight_average", "clip_norm", "layer_decay", "unfreeze_epochs", "compile")
+
+
 @dataclass(frozen=True, slots=True)
 class TrainedSupernet:
     """A supernet that was trained to the end, and how; its modules are in evaluation mode."""
@@ -103,11 +106,13 @@ def train_supernet(
     """Trains into a folder, goes on with a training that was stopped there, or gives one that has ended.
 
     Raises:
-        RequestError: the folder holds another supernet, or the space does not fit the data.
+        RequestError: the folder holds another supernet, the space does not fit the data, or the recipe asks for what
+            only a network alone can have.
         TrainingFailed: the loss left the numbers, or memory is short even for 2 images.
         InUse: another process trains into the folder.
     """
     space = request.space
+    _check_recipe(request.recipe)
     data = search_data(request.data, size=(space.frame.height, space.frame.width))
     check_fits(space.network(space.decode(space.sizes * 0)), data)
     normalisation = Normalisation.of(data.train)
@@ -147,6 +152,13 @@ def train_supernet(
         write_bytes(folder / "supernet.pt", content.getvalue())
         (folder / "last.ckpt").unlink(missing_ok=True)
     return load_supernet(folder)
+
+
+def _check_recipe(recipe: Recipe) -> None:
+    """Refuses what means nothing where weights are shared, instead of leaving it out unsaid."""
+    asked = [name for name in _OF_ONE_NETWORK if getattr(recipe, name) != Recipe.model_fields[name].default]
+    if asked:
+        raise RequestError(f"recipe {recipe.name} asks for {', '.join(asked)}, which a supernet does not have")
 
 
 def _check_same(found: SupernetForm, asked: SupernetForm, folder: Path) -> None:

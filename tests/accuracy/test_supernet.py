@@ -130,6 +130,13 @@ def test_a_space_that_does_not_fit_the_data_is_refused_before_anything_is_writte
     assert not (tmp_path / "no").exists()
 
 
+def test_what_a_recipe_asks_for_and_a_supernet_does_not_have_is_refused(tmp_path: Path) -> None:
+    recipe = RECIPE.model_copy(update={"weight_average": 0.9, "clip_norm": 1.0})
+    with pytest.raises(RequestError, match="weight_average, clip_norm, which a supernet does not have"):
+        trained(tmp_path / "no", SupernetRequest(SPACE_TEXT, "digits", recipe))
+    assert not (tmp_path / "no").exists()
+
+
 @pytest.mark.filterwarnings("ignore:.*encountered")
 def test_a_loss_that_leaves_the_numbers_says_what_to_try(tmp_path: Path) -> None:
     wild = RECIPE.model_copy(update={"learning_rate": 1e30, "optimizer": "sgd"})
