@@ -11,7 +11,8 @@ WORKER = "MNAS_EVO_WORKER"
 """Variable of the environment that tells a process of a pool its number."""
 
 # What launchers tell a process of a training in several of its number: of all, or of its node's.
-_RANK, _LOCAL_RANK, _NODE_RANK, _SLURM_RANK = "RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"
+_RANK, _LOCAL_RANK, _NODE_RANK = "RANK", "LOCAL_RANK", "NODE_RANK"
+_SLURM_RANK, _SLURM_LOCAL_RANK = "SLURM_PROCID", "SLURM_LOCALID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def pick_device(asked: str = "auto") -> str:
     if asked != "auto":
         return asked
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    turn = os.environ.get(_LOCAL_RANK, os.environ.get(WORKER, "0"))
+    turn = next((os.environ[name] for name in (_LOCAL_RANK, WORKER, _SLURM_LOCAL_RANK) if name in os.environ), "0")
     return f"cuda:{int(turn) % count}" if count else "cpu"
 
 
