@@ -20,6 +20,7 @@ __all__ = [
     "SearchData",
     "Split",
     "StreamedImages",
+    "classes_of",
     "search_data",
     "search_split",
     "test_data",
@@ -61,6 +62,17 @@ def search_split(name: str, *, seed: int = 0) -> Split:
     """
     place, count, halves = _parsed(name)
     return split_of(*search_rows(find_source(place), seed=seed, count=count, halves=halves), seed=seed)
+
+
+def classes_of(name: str) -> tuple[str, ...]:
+    """Names of a data set's classes, in the order of its labels; their numbers where it names none.
+
+    Raises:
+        UnknownData: no such data set.
+        DamagedFile: labels or columns that cannot be read.
+    """
+    place, _, _ = _parsed(name)
+    return class_names(find_source(place).read("train"))
 
 
 def test_data(name: str, *, size: tuple[int, int] | None = None) -> Images:

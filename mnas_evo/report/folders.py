@@ -84,12 +84,13 @@ class RunPart:
 
 @dataclass(frozen=True)
 class TrainingPart:
-    """A final training, and where there are some its test figures and confusion matrix: true class -> its row."""
+    """A final training, and where there are some its test figures and confusion matrix, rows true, with its classes."""
 
     folder: Path
     form: TrainingForm
     evaluation: EvaluationForm | None
-    confusion: Mapping[str, tuple[int, ...]]
+    class_names: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -217,12 +218,12 @@ def _snapshot(path: Path) -> Iterator[Archive]:
 
 def _read_training(folder: Path) -> TrainingPart:
     path = folder / "evaluation.json"
-    return TrainingPart(
-        folder,
-        read_form(folder / "training.json", TrainingForm),
-        read_form(path, EvaluationForm) if path.is_file() else None,
-        _confusion(folder / "confusion.csv"),
-    )
+    form = read_form(folder / "training.json", TrainingForm)
+    evaluation = read_form(path, EvaluationForm) if path.is_file() else None
+    if evaluation is not None and evaluation.class_names:
+        return TrainingPart(folder, form, evaluation, evaluation.class_names, evaluation.metrics.confusion)
+    rows = _confusion(folder / "confusion.csv")  # evaluation.json named no classes before
+    return TrainingPart(folder, form, evaluation, tuple(rows), tuple(rows.values()))
 
 
 def _confusion(path: Path) -> dict[str, tuple[int, ...]]:

@@ -2,22 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from html import escape
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from mnas_evo.report.folders import RunPart, TrainingPart
-from mnas_evo.report.palette import BLUE, GREY, PANEL, VERMILLION
+from mnas_evo.report.palette import BLUE, GREY, VERMILLION
 from mnas_evo.report.plot import Plot, empty_figure, line, points
 from mnas_evo.report.words import percent, quantity, several, text
 from mnas_evo.search.front import Candidate, hypervolume_curve, reference_point
 from mnas_evo.search.objectives import MAXIMISED
 
 MANY = 300
-MOST_CLASSES = 40
-FEW_CLASSES = 20
 
 
 def as_searched(run: RunPart) -> list[Candidate]:
@@ -129,41 +125,6 @@ def training_plots(training: TrainingPart) -> list[Plot]:
             f"Line plot of validation top-1 over {several(len(epochs), 'epoch')}; it ends at {percent(last.top1)}.",
         ),
     ]
-
-
-def confusion_plot(training: TrainingPart) -> Plot | None:
-    """True classes against predicted ones; None without a matrix, or where there are too many classes to read it."""
-    names, rows = list(training.confusion), list(training.confusion.values())
-    if not 2 <= len(names) <= MOST_CLASSES or any(len(row) != len(names) for row in rows):
-        return None
-    figure = empty_figure("Predicted class", "True class")
-    shown = [escape(name) for name in names]
-    figure.add_trace(
-        go.Heatmap(
-            x=shown,
-            y=shown,
-            z=[[100 * count / max(sum(row), 1) for count in row] for row in rows],
-            text=[[str(count) if count else "" for count in row] for row in rows],
-            texttemplate="%{text}" if len(names) <= FEW_CLASSES else None,
-            colorscale=[[0, PANEL.light], [1, BLUE.light]],
-            zmin=0,
-            zmax=100,
-            showscale=False,
-            hovertemplate="true %{y}, predicted %{x}<br>%{z:.1f} % of the true class<extra></extra>",
-        )
-    )
-    figure.update_xaxes(type="category", showgrid=False)
-    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
-    right = sum(row[i] for i, row in enumerate(rows))
-    total = sum(map(sum, rows))
-    return Plot(
-        "confusion",
-        "Confusion matrix",
-        "Numbers of test images; the stronger the colour, the larger the share of the true class.",
-        figure,
-        f"Confusion matrix of {len(names)} classes; {right:,} of {total:,} images are on its diagonal.",
-        tall=True,
-    )
 
 
 def _curve(x: Sequence[int], y: Sequence[float], *, name: str, colour: str, unit: str) -> object:

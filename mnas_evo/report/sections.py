@@ -1,16 +1,16 @@
 """The page's sections below its head, each from one part of the job; a part that is not ready is said in a sentence."""
 
-from mnas_evo.finalists.evaluation import EvaluationForm
 from mnas_evo.latency.table import CampaignFacts
+from mnas_evo.report.evaluation import evaluation_html
 from mnas_evo.report.folders import Job, RunPart, TablePart, TrainingPart
 from mnas_evo.report.front_figure import front_plot, published
 from mnas_evo.report.front_table import front_section
 from mnas_evo.report.latency_figures import reference_plot, spread_plot
-from mnas_evo.report.plot import plot_html, plots_html
+from mnas_evo.report.plot import plots_html
 from mnas_evo.report.prediction import prediction_section
-from mnas_evo.report.progress_figures import confusion_plot, hypervolume_plot, proxy_plot, training_plots
-from mnas_evo.report.summary import Section, network_html, rows_html
-from mnas_evo.report.words import axis_words, limit, ms, percent, several, text
+from mnas_evo.report.progress_figures import hypervolume_plot, proxy_plot, training_plots
+from mnas_evo.report.summary import Section, network_html
+from mnas_evo.report.words import axis_words, limit, percent, several, text
 
 
 def sections(job: Job) -> list[Section]:
@@ -104,25 +104,5 @@ def _training(training: TrainingPart) -> Section:
     )
     html = plots_html(*training_plots(training)) if form.epochs else "<p>The training has not come to its end yet.</p>"
     if training.evaluation is not None:
-        confusion = confusion_plot(training)
-        table = _evaluation_table(training.evaluation)
-        html += f'<div class="plots n2">{table}{plot_html(confusion)}</div>' if confusion else table
+        html += evaluation_html(training, training.evaluation)
     return Section("training", "Final training", html + asked)
-
-
-def _evaluation_table(tested: EvaluationForm) -> str:
-    figures = (
-        ("Top-1", percent(tested.metrics.top1)),
-        ("Top-5", percent(tested.metrics.top5)),
-        ("Loss", f"{tested.metrics.loss:.4g} nats"),
-        ("Precision, mean over classes", percent(tested.metrics.precision)),
-        ("Recall, mean over classes", percent(tested.metrics.recall)),
-        ("F1, mean over classes", percent(tested.metrics.f1)),
-        ("Expected calibration error", percent(tested.metrics.ece)),
-        (
-            f"Latency on {text(tested.device)}",
-            f"{ms(tested.latency_ms)} (spread of visits {percent(tested.latency_spread_percent)})",
-        ),
-    )
-    caption = f"The trained network on {several(tested.images, 'test image')} of {tested.data}."
-    return rows_html(("Figure", "Value"), [list(row) for row in figures], caption=caption)

@@ -1,0 +1,65 @@
+"""What a trained network's test showed: its figures, those of each class, and what was taken for what."""
+
+from mnas_evo.finalists.evaluation import EvaluationForm
+from mnas_evo.report.evaluation_figures import MOST_CLASSES, calibration_plot, confusion_plot, predictions_plot
+from mnas_evo.report.folders import TrainingPart
+from mnas_evo.report.plot import plot_html, plots_html
+from mnas_evo.report.summary import rows_html
+from mnas_evo.report.words import ms, percent, several, text
+
+MOST_ROWS = 20  # of the table of classes; of more the worst are shown
+
+
+def evaluation_html(training: TrainingPart, tested: EvaluationForm) -> str:
+    """The test's part of the training's section."""
+    confusion, table = confusion_plot(training), _figures_table(tested)
+    html = f'<div class="plots n2">{table}{plot_html(confusion)}</div>' if confusion else table
+    if tested.classes_said:
+        html += f"<p>{text(tested.classes_said.capitalize())}.</p>"
+    if len(training.class_names) > MOST_CLASSES:
+        html += f"<p>A matrix of {len(training.class_names):,} classes is not drawn here; confusion.svg is it.</p>"
+    html += plots_html(predictions_plot(tested), calibration_plot(tested))
+    return html + (_classes_table(tested) if tested.metrics.classes else "")
+
+
+def _figures_table(tested: EvaluationForm) -> str:
+    found = tested.metrics
+    interval = ""
+    if found.top1_low is not None and found.top1_high is not None:
+        interval = f" (95 %: {found.top1_low:.2f} to {found.top1_high:.2f})"
+    figures = [("Top-1", f"{percent(found.top1)}{interval}")]
+    if len(found.confusion) > 5 or not tested.class_names:
+        figures.append(("Top-5", percent(found.top5)))
+    figures += [
+        ("Loss", f"{found.loss:.4g} nats"),
+        ("Precision, mean over classes", percent(found.precision)),
+        ("Recall, mean over classes", percent(found.recall)),
+        ("F1, mean over classes", percent(found.f1)),
+        ("Expected calibration error", percent(found.ece)),
+    ]
+    if found.confidence is not None:
+        figures.append(("Confidence, mean", percent(found.confidence)))
+    spread = percent(tested.latency_spread_percent)
+    figures.append((f"Latency on {text(tested.device)}", f"{ms(tested.latency_ms)} (spread of visits {spread})"))
+    if tested.torch_latency_ms is not None:
+        apart = tested.torch_latency_iqr_ms
+        quartiles = "" if apart is None else f" (quartiles {apart:.2g} ms apart)"
+        figures.append(("Latency in eager torch, where it was tested", f"{ms(tested.torch_latency_ms)}{quartiles}"))
+    caption = f"The trained network on {several(tested.images, 'test image')} of {tested.data}."
+    return rows_html(("Figure", "Value"), [list(row) for row in figures], caption=caption)
+
+
+def _classes_table(tested: EvaluationForm) -> str:
+    named = list(zip(tested.class_names, tested.metrics.classes, strict=True))
+    shown = [(name, found) for name, found in named if found.f1 is not None]
+    caption = "Each class; means count those with test images."
+    if len(named) > MOST_ROWS:
+        shown = sorted(shown, key=lambda each: each[1].f1 or 0.0)[:MOST_ROWS]
+        caption = f"The {len(shown)} classes of {len(named):,} with the lowest F1; classes.csv has all."
+    elif len(shown) < len(named):
+        caption += f" Left out: {several(len(named) - len(shown), 'class', 'classes')} without any."
+    rows = [
+        [text(name), f"{c.support:,}", f"{c.predicted:,}", percent(c.precision), percent(c.recall), percent(c.f1)]
+        for name, c in shown
+    ]
+    return rows_html(("Class", "Test images", "Predicted", "Precision", "Recall", "F1"), rows, caption=caption)

@@ -1,0 +1,93 @@
+"""What the page shows of a trained network's test: its figures, each class, what was predicted, how sure it was."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from read_page import Page, read_page
+from sample_job import build_training
+
+from mnas_evo.files import write_form
+from mnas_evo.finalists.evaluation import EvaluationForm
+from mnas_evo.report.evaluation import MOST_ROWS
+from mnas_evo.report.page import write_report
+from mnas_evo.report.palette import dark_by_light
+from mnas_evo.training.metrics import Answers, metrics
+
+NETWORK = "16x16x1/stem8/r1_k3_s11_e1_o8/head8/4"
+
+
+def form_of(names: Sequence[str], *, with_images: int = 0) -> EvaluationForm:
+    """A test of a network that errs now and then, 12 images of each class or of the first so many."""
+    count = len(names)
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(12 * count) % (with_images or count)
+    logits = torch.randn(len(labels), count, generator=generator)
+    logits[torch.arange(len(labels)), labels] += 3
+    return EvaluationForm(
+        network=NETWORK, data="digits", images=len(labels), metrics=metrics(Answers.of(logits, labels)),
+        latency_ms=4.2, latency_spread_percent=1.0, device="y", versions={}, class_names=tuple(names),
+        classes_said="they were matched by name", torch_latency_ms=7.5, torch_latency_iqr_ms=0.25,
+    )  # fmt: skip
+
+
+def page(folder: Path, form: EvaluationForm) -> Page:
+    build_training(folder, NETWORK)
+    write_form(folder / "evaluation.json", form)
+    return read_page(write_report(folder, folder.parent / "page.html"))
+
+
+def test_the_figures_of_each_class_stand_in_a_table(tmp_path: Path) -> None:
+    form = form_of(["cat", "dog", "owl", "true"])  # a class called as the column of confusion.csv
+    found = page(tmp_path / "training", form)
+    rows = found.table("Class", "Test images", "Predicted")
+    assert [row[0] for row in rows] == ["cat", "dog", "owl", "true"]
+    assert [int(row[1]) for row in rows] == [12] * 4
+    assert [int(row[2]) for row in rows] == [each.predicted for each in form.metrics.classes]
+    assert [row[5] for row in rows] == [f"{each.f1:.2f} %" for each in form.metrics.classes]
+    figures = dict(found.table("Figure", "Value"))
+    assert "(95 %: " in figures["Top-1"] and "Top-5" not in figures
+    assert figures["Latency in eager torch, where it was tested"] == "7.500 ms (quartiles 0.25 ms apart)"
+    assert "They were matched by name." in found.words
+
+
+def test_predictions_and_calibration_are_drawn(tmp_path: Path) -> None:
+    form = form_of(["cat", "dog", "owl", "ox"])
+    figures = page(tmp_path / "training", form).figures
+    traces = {trace["name"]: trace for trace in figures["figure-predictions"]["data"]}
+    assert traces["predicted"]["y"] == [each.predicted for each in form.metrics.classes]
+    assert traces["true"]["y"] == [12] * 4
+    curve = next(trace for trace in figures["figure-calibration"]["data"] if trace["name"] == "this network")
+    assert curve["x"] == [each.confidence for each in form.metrics.calibration]
+    matrix = figures["figure-confusion"]["data"][0]
+    assert matrix["text"][0][0] == str(form.metrics.confusion[0][0])
+    painted = str([figures[f"figure-{name}"]["data"] for name in ("predictions", "calibration", "confusion")])
+    colours = {word for word in painted.replace("'", " ").split() if word.startswith("#")}
+    assert colours and colours <= set(dark_by_light())
+
+
+@pytest.mark.parametrize("classes", [60, 120])
+def test_of_many_classes_the_worst_are_in_the_table(classes: int, tmp_path: Path) -> None:
+    form = form_of([f"class {number}" for number in range(classes)])
+    found = page(tmp_path / "training", form)
+    rows = found.table("Class", "Test images", "Predicted")
+    assert [row[0] for row in rows] == [name for name, _ in form.worst_classes(MOST_ROWS)]
+    assert ("figure-confusion" in found.figures) == (classes <= 100)
+    assert ("A matrix of 120 classes is not drawn here" in found.words) == (classes > 100)
+
+
+def test_classes_without_test_images_and_of_one_name_are_shown_apart(tmp_path: Path) -> None:
+    found = page(tmp_path / "training", form_of(["crane", "crane", "gull"], with_images=2))
+    assert [row[0] for row in found.table("Class", "Test images")] == ["crane", "crane"]
+    assert "Left out: 1 class without any." in found.words
+    assert found.figures["figure-confusion"]["data"][0]["x"] == ["0: crane", "1: crane", "2: gull"]
+
+
+def test_names_of_classes_are_escaped(tmp_path: Path) -> None:
+    hostile = "</script><img src=x onerror=alert(1)>"
+    found = page(tmp_path / "training", form_of([hostile, "b", "c"]))
+    assert not [tag for tag, _ in found.elements if tag == "img"]
+    assert hostile in found.words
+    said = str(found.figures["figure-predictions"]) + str(found.figures["figure-confusion"])
+    assert "&lt;img" in said and "<img" not in said
