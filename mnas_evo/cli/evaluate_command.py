@@ -81,9 +81,8 @@ def in_words(form: "EvaluationForm") -> str:
     figures += [(name, f"{getattr(found, name):6.2f} %{_over(found)}") for name in ("precision", "recall", "f1")]
     figures.append(("ece", f"{found.ece:6.2f} %{_calibration(found)}"))
     figures.append(("latency", f"{form.latency_ms:.4g} ms, spread {form.latency_spread_percent:.1f} % ({form.device})"))
-    if form.torch_latency_ms is not None:
-        spread = f"quartiles {form.torch_latency_iqr_ms:.2g} ms apart"
-        figures.append(("beside", f"{form.torch_latency_ms:.4g} ms, {spread} (torch eager, this machine, 1 thread)"))
+    apart = f"quartiles {form.torch_latency_iqr_ms:.2g} ms apart"
+    figures.append(("beside", f"{form.torch_latency_ms:.4g} ms, {apart} (torch eager, this machine, 1 thread)"))
     lines += [f"  {name:<10} {value}" for name, value in figures]
     if worst := form.worst_classes(_LISTED):
         named = (
@@ -100,8 +99,6 @@ def in_words(form: "EvaluationForm") -> str:
 
 def _interval(form: "EvaluationForm") -> str:
     low, high = form.metrics.top1_low, form.metrics.top1_high
-    if low is None or high is None:
-        return ""
     return f"   95 %: {low:.2f} to {high:.2f}; with {form.images:,} images, differences within that may be chance"
 
 
@@ -112,8 +109,6 @@ def _over(found: "Metrics") -> str:
 
 def _calibration(found: "Metrics") -> str:
     """In which direction the confidence is off, where that is more than the chance of so few images."""
-    if found.confidence is None or found.top1_low is None or found.top1_high is None:
-        return ""
     if found.top1_low <= found.confidence <= found.top1_high:
         return f"   on average as sure as it is right ({found.confidence:.1f} % sure)"
     over = found.confidence - found.top1

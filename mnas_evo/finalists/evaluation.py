@@ -30,8 +30,7 @@ _MEASURED = 0.3  # the share of the whole after which latency is measured
 class EvaluationForm(Form):
     """evaluation.json: metrics on the test images, and the latency of one image, on the device and in eager torch.
 
-    `classes_said` is what must be known of how the data's classes were matched to the network's. Files of before lack
-    what is None or empty here.
+    `classes_said` is what must be known of how the data's classes were matched to the network's.
     """
 
     network: str
@@ -42,11 +41,11 @@ class EvaluationForm(Form):
     latency_spread_percent: float
     device: str
     versions: dict[str, str]
-    class_names: tuple[str, ...] = ()
-    classes_said: str = ""
-    trained_on: str = ""
-    torch_latency_ms: float | None = None
-    torch_latency_iqr_ms: float | None = None
+    class_names: tuple[str, ...]
+    classes_said: str
+    trained_on: str
+    torch_latency_ms: float
+    torch_latency_iqr_ms: float
 
     def worst_classes(self, count: int) -> list[tuple[str, ClassMetrics]]:
         """Classes with test images by F1, the lowest first; those without a fault are left out."""

@@ -207,6 +207,4 @@ def _images(found: Metrics) -> str:
 
 
 def _top1(found: Metrics) -> str:
-    if found.top1_low is None or found.top1_high is None:
-        return f"{found.top1:.2f} %"
     return f"{found.top1:.2f} % (95 %: {found.top1_low:.1f} to {found.top1_high:.1f})"

@@ -2,7 +2,6 @@
 
 from mnas_evo.finalists.evaluation import EvaluationForm
 from mnas_evo.report.evaluation_figures import MOST_CLASSES, calibration_plot, confusion_plot, predictions_plot
-from mnas_evo.report.folders import TrainingPart
 from mnas_evo.report.plot import plot_html, plots_html
 from mnas_evo.report.summary import rows_html
 from mnas_evo.report.words import ms, percent, several, text
@@ -10,25 +9,23 @@ from mnas_evo.report.words import ms, percent, several, text
 MOST_ROWS = 20  # of the table of classes; of more the worst are shown
 
 
-def evaluation_html(training: TrainingPart, tested: EvaluationForm) -> str:
+def evaluation_html(tested: EvaluationForm) -> str:
     """The test's part of the training's section."""
-    confusion, table = confusion_plot(training), _figures_table(tested)
+    confusion, table = confusion_plot(tested), _figures_table(tested)
     html = f'<div class="plots n2">{table}{plot_html(confusion)}</div>' if confusion else table
     if tested.classes_said:
         html += f"<p>{text(tested.classes_said.capitalize())}.</p>"
-    if len(training.class_names) > MOST_CLASSES:
-        html += f"<p>A matrix of {len(training.class_names):,} classes is not drawn here; confusion.svg is it.</p>"
+    if len(tested.class_names) > MOST_CLASSES:
+        html += f"<p>A matrix of {len(tested.class_names):,} classes is not drawn here; confusion.svg is it.</p>"
     html += plots_html(predictions_plot(tested), calibration_plot(tested))
-    return html + (_classes_table(tested) if tested.metrics.classes else "")
+    return html + _classes_table(tested)
 
 
 def _figures_table(tested: EvaluationForm) -> str:
     found = tested.metrics
-    interval = ""
-    if found.top1_low is not None and found.top1_high is not None:
-        interval = f" (95 %: {found.top1_low:.2f} to {found.top1_high:.2f})"
+    interval = f" (95 %: {found.top1_low:.2f} to {found.top1_high:.2f})"
     figures = [("Top-1", f"{percent(found.top1)}{interval}")]
-    if len(found.confusion) > 5 or not tested.class_names:
+    if len(found.confusion) > 5:
         figures.append(("Top-5", percent(found.top5)))
     figures += [
         ("Loss", f"{found.loss:.4g} nats"),
@@ -37,14 +34,11 @@ def _figures_table(tested: EvaluationForm) -> str:
         ("F1, mean over classes", percent(found.f1)),
         ("Expected calibration error", percent(found.ece)),
     ]
-    if found.confidence is not None:
-        figures.append(("Confidence, mean", percent(found.confidence)))
+    figures.append(("Confidence, mean", percent(found.confidence)))
     spread = percent(tested.latency_spread_percent)
     figures.append((f"Latency on {text(tested.device)}", f"{ms(tested.latency_ms)} (spread of visits {spread})"))
-    if tested.torch_latency_ms is not None:
-        apart = tested.torch_latency_iqr_ms
-        quartiles = "" if apart is None else f" (quartiles {apart:.2g} ms apart)"
-        figures.append(("Latency in eager torch, where it was tested", f"{ms(tested.torch_latency_ms)}{quartiles}"))
+    quartiles = f"(quartiles {tested.torch_latency_iqr_ms:.2g} ms apart)"
+    figures.append(("Latency in eager torch, where it was tested", f"{ms(tested.torch_latency_ms)} {quartiles}"))
     caption = f"The trained network on {several(tested.images, 'test image')} of {tested.data}."
     return rows_html(("Figure", "Value"), [list(row) for row in figures], caption=caption)
 

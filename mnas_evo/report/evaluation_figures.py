@@ -6,7 +6,6 @@ from html import escape
 import plotly.graph_objects as go
 
 from mnas_evo.finalists.evaluation import EvaluationForm
-from mnas_evo.report.folders import TrainingPart
 from mnas_evo.report.palette import BLUE, GREY, PANEL, VERMILLION
 from mnas_evo.report.plot import Plot, empty_figure, line, points
 from mnas_evo.report.words import percent, several
@@ -15,10 +14,10 @@ MOST_CLASSES = 100
 FEW_CLASSES = 20
 
 
-def confusion_plot(training: TrainingPart) -> Plot | None:
-    """True classes against predicted ones; None without a matrix, or where there are too many classes to read it."""
-    names, rows = training.class_names, training.confusion
-    if not 2 <= len(names) <= MOST_CLASSES or any(len(row) != len(names) for row in rows):
+def confusion_plot(tested: EvaluationForm) -> Plot | None:
+    """True classes against predicted ones; None where there are too many classes to read them."""
+    names, rows = tested.class_names, tested.metrics.confusion
+    if len(names) > MOST_CLASSES:
         return None
     figure = empty_figure("Predicted class", "True class")
     shown = _distinct(names)
@@ -53,9 +52,9 @@ def confusion_plot(training: TrainingPart) -> Plot | None:
 
 
 def predictions_plot(tested: EvaluationForm) -> Plot | None:
-    """How often each class was predicted beside how often it is true; None where that was not recorded."""
+    """How often each class was predicted beside how often it is true; None for too many classes."""
     found = tested.metrics.classes
-    if not found or len(found) > MOST_CLASSES:
+    if len(found) > MOST_CLASSES:
         return None
     figure = empty_figure("Class", "Test images")
     names = _distinct(tested.class_names)
@@ -85,11 +84,9 @@ def predictions_plot(tested: EvaluationForm) -> Plot | None:
     )
 
 
-def calibration_plot(tested: EvaluationForm) -> Plot | None:
-    """Share of right predictions by confidence; None where that was not recorded."""
+def calibration_plot(tested: EvaluationForm) -> Plot:
+    """Share of right predictions by confidence."""
     bins, found = tested.metrics.calibration, tested.metrics
-    if not bins:
-        return None
     figure = empty_figure("Confidence (%)", "Right (%)")
     ends = [0.0, 100.0]
     ideal = line(ends, ends, name="as right as it is sure", colour=GREY.light, width=2, dash="dash", hoverinfo="skip")
@@ -104,13 +101,11 @@ def calibration_plot(tested: EvaluationForm) -> Plot | None:
     figure.add_trace(trace.update(mode="lines+markers", marker={"color": BLUE.light, "size": 7}))
     figure.update_xaxes(range=[0, 102])
     figure.update_yaxes(range=[0, 104])
-    words = ""
-    if found.confidence is not None:
-        words = f" On average it is {percent(found.confidence)} sure and {percent(found.top1)} right."
+    words = f"On average it is {percent(found.confidence)} sure and {percent(found.top1)} right."
     return Plot(
         "calibration",
         "Calibration",
-        f"Test images by the share that the network gives its answer; below the line it is too sure.{words}",
+        f"Test images by the share that the network gives its answer; below the line it is too sure. {words}",
         figure,
         f"Line plot of how often the network is right by how sure it is; they are {percent(found.ece)} apart.",
     )

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from mnas_evo.devices.campaign import REFERENCE
 from mnas_evo.errors import DamagedFile, NotationError, RequestError
-from mnas_evo.files import read_csv, read_form
+from mnas_evo.files import read_form
 from mnas_evo.finalists.choose import knee
 from mnas_evo.finalists.evaluation import EvaluationForm
 from mnas_evo.finalists.final_training import TrainingForm
@@ -84,13 +84,11 @@ class RunPart:
 
 @dataclass(frozen=True)
 class TrainingPart:
-    """A final training, and where there are some its test figures and confusion matrix, rows true, with its classes."""
+    """A final training, and where there are some its test figures."""
 
     folder: Path
     form: TrainingForm
     evaluation: EvaluationForm | None
-    class_names: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -219,20 +217,4 @@ def _snapshot(path: Path) -> Iterator[Archive]:
 def _read_training(folder: Path) -> TrainingPart:
     path = folder / "evaluation.json"
     form = read_form(folder / "training.json", TrainingForm)
-    evaluation = read_form(path, EvaluationForm) if path.is_file() else None
-    if evaluation is not None and evaluation.class_names:
-        return TrainingPart(folder, form, evaluation, evaluation.class_names, evaluation.metrics.confusion)
-    rows = _confusion(folder / "confusion.csv")  # evaluation.json named no classes before
-    return TrainingPart(folder, form, evaluation, tuple(rows), tuple(rows.values()))
-
-
-def _confusion(path: Path) -> dict[str, tuple[int, ...]]:
-    if not path.is_file():
-        return {}
-    try:
-        return {
-            row["true"]: tuple(int(count) for name, count in row.items() if name != "true")
-            for _, row in read_csv(path, ("true",))
-        }
-    except ValueError as error:
-        raise DamagedFile(f"{path} is damaged: {error}") from error
+    return TrainingPart(folder, form, read_form(path, EvaluationForm) if path.is_file() else None)

@@ -104,5 +104,5 @@ def _training(training: TrainingPart) -> Section:
     )
     html = plots_html(*training_plots(training)) if form.epochs else "<p>The training has not come to its end yet.</p>"
     if training.evaluation is not None:
-        html += evaluation_html(training, training.evaluation)
+        html += evaluation_html(training.evaluation)
     return Section("training", "Final training", html + asked)

@@ -61,8 +61,7 @@ class Metrics:
     """In percent but for `loss` and `confusion` (rows true).
 
     Precision, recall and F1 are means over the classes that have test images, each class counting the same. `top1_low`
-    and `top1_high` are Wilson's 95 % interval; `confidence` is the mean share given to the predicted class. Files of
-    before lack what is None or empty here.
+    and `top1_high` are Wilson's 95 % interval; `confidence` is the mean share given to the predicted class.
     """
 
     top1: float
@@ -73,11 +72,11 @@ class Metrics:
     f1: float
     ece: float
     confusion: tuple[tuple[int, ...], ...]
-    top1_low: float | None = None
-    top1_high: float | None = None
-    confidence: float | None = None
-    classes: tuple[ClassMetrics, ...] = ()
-    calibration: tuple[CalibrationBin, ...] = ()
+    top1_low: float
+    top1_high: float
+    confidence: float
+    classes: tuple[ClassMetrics, ...]
+    calibration: tuple[CalibrationBin, ...]
 
 
 @dataclass(frozen=True, slots=True)

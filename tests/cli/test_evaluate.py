@@ -130,7 +130,8 @@ def test_calibration_is_said_in_words(sure: float, words: str) -> None:
     found = metrics(Answers.of(sure * 1.2 * torch.nn.functional.one_hot(predicted, 4).float(), labels))
     form = EvaluationForm(
         network="n", data="d", images=400, metrics=found, latency_ms=1.0, latency_spread_percent=1.0, device="x",
-        versions={}, class_names=("a\x1b[2J", "b", "c", "d"),
+        versions={}, class_names=("a\x1b[2J", "b", "c", "d"), classes_said="", trained_on="d",
+        torch_latency_ms=1.0, torch_latency_iqr_ms=0.1,
     )  # fmt: skip
     said = in_words(form)
     assert words in said and "\x1b" not in said

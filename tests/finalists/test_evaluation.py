@@ -1,7 +1,6 @@
 """Evaluation into a folder: figures, files and pictures; classes matched by name; what does not fit is refused."""
 
 import csv
-import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -240,13 +239,3 @@ def test_the_same_figures_give_the_same_files_and_the_users_style_stays(tmp_path
     assert dict(matplotlib.rcParams) == before
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
-
-
-def test_an_evaluation_of_before_can_still_be_read(folder: Path, tmp_path: Path) -> None:
-    raw = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
-    for name in ("class_names", "classes_said", "trained_on", "torch_latency_ms", "torch_latency_iqr_ms"):
-        del raw[name]
-    for name in ("top1_low", "top1_high", "confidence", "classes", "calibration"):
-        del raw["metrics"][name]
-    (tmp_path / "evaluation.json").write_text(json.dumps(raw), encoding="utf-8")
-    assert read_form(tmp_path / "evaluation.json", EvaluationForm).metrics.classes == ()

@@ -7,12 +7,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import torch
 from read_page import Page, read_page
 from sample_job import EVALUATIONS, build_run, build_table, build_training
 from strategies import TINY
 
 from mnas_evo.errors import DamagedFile, RequestError
-from mnas_evo.files import write_csv, write_form
+from mnas_evo.files import write_form
 from mnas_evo.finalists.choose import knee
 from mnas_evo.finalists.evaluation import EvaluationForm
 from mnas_evo.latency.form import PredictorForm
@@ -22,7 +23,7 @@ from mnas_evo.search.archive import Archive, Tell
 from mnas_evo.search.front import Candidate, candidates, front
 from mnas_evo.search.run import archive_path
 from mnas_evo.space.named import LANDMARKS
-from mnas_evo.training.metrics import Metrics
+from mnas_evo.training.metrics import Answers, metrics
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&"
 
@@ -263,13 +264,20 @@ def test_figures_of_a_fit_older_than_the_measurements_are_called_so(job: Path) -
 
 
 def test_the_figures_of_an_evaluation_are_shown(job: Path) -> None:
-    figures = Metrics(91.25, 99.5, 0.31, 90.1, 90.2, 90.15, 3.5, confusion=((30, 2), (1, 33)))
+    labels = torch.tensor([0] * 32 + [1] * 34)
+    said = torch.tensor([0] * 30 + [1] * 2 + [0] + [1] * 33)
+    figures = metrics(Answers.of(torch.nn.functional.one_hot(said, 2).float(), labels))
     write_form(
         job / "training" / "evaluation.json",
         EvaluationForm(
             network="x",
             data="digits",
-            images=360,
+            images=66,
+            class_names=("a", "b"),
+            classes_said="",
+            trained_on="digits",
+            torch_latency_ms=7.5,
+            torch_latency_iqr_ms=0.25,
             latency_ms=4.2,
             latency_spread_percent=1.0,
             device="y",
@@ -277,9 +285,8 @@ def test_the_figures_of_an_evaluation_are_shown(job: Path) -> None:
             metrics=figures,
         ),
     )
-    write_csv(job / "training" / "confusion.csv", ("true", "a", "b"), [("a", 30, 2), ("b", 1, 33)])
     found = report(job)
-    assert "On 360 test images it reaches 91.25 %." in found.words
+    assert "On 66 test images it reaches 95.45 %." in found.words
     assert found.figures["figure-confusion"]["data"][0]["text"] == [["30", "2"], ["1", "33"]]
 
 

@@ -28,7 +28,7 @@ def form_of(names: Sequence[str], *, with_images: int = 0) -> EvaluationForm:
     return EvaluationForm(
         network=NETWORK, data="digits", images=len(labels), metrics=metrics(Answers.of(logits, labels)),
         latency_ms=4.2, latency_spread_percent=1.0, device="y", versions={}, class_names=tuple(names),
-        classes_said="they were matched by name", torch_latency_ms=7.5, torch_latency_iqr_ms=0.25,
+        trained_on="digits", classes_said="they were matched by name", torch_latency_ms=7.5, torch_latency_iqr_ms=0.25,
     )  # fmt: skip
 
 
