@@ -11,9 +11,10 @@ from plotly.offline import get_plotlyjs
 from mnas_evo.errors import RequestError
 from mnas_evo.files import write_text
 from mnas_evo.report.comparison import comparison_sections, is_comparison
-from mnas_evo.report.folders import Job, read_job
+from mnas_evo.report.folders import read_job
 from mnas_evo.report.palette import dark_by_light
 from mnas_evo.report.plot import script_json
+from mnas_evo.report.scaling import is_scaling, scaling_sections
 from mnas_evo.report.sections import sections
 from mnas_evo.report.summary import Section, summary_section
 from mnas_evo.report.words import text
@@ -23,7 +24,7 @@ _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inl
 
 
 def write_report(folder: Path, out: Path) -> Path:
-    """Writes the report on a job folder, a table, a run or a training alone, or a comparison; gives its path back.
+    """Writes the report on a job folder, a table, run or training alone, a comparison or a study of scalings.
 
     Nothing in the folder is changed, and a search that is running is not held up.
 
@@ -33,11 +34,16 @@ def write_report(folder: Path, out: Path) -> Path:
     """
     if out.is_dir():
         raise RequestError(f"{out} is a folder; give the report a file, such as {out / 'report.html'}")
-    write_text(out, _page(folder, comparison_sections(folder) if is_comparison(folder) else _of_job(read_job(folder))))
+    write_text(out, _page(folder, _parts(folder)))
     return out
 
 
-def _of_job(job: Job) -> list[Section]:
+def _parts(folder: Path) -> list[Section]:
+    if is_comparison(folder):
+        return comparison_sections(folder)
+    if is_scaling(folder):
+        return scaling_sections(folder)
+    job = read_job(folder)
     return [summary_section(job), *sections(job)]
 
 
