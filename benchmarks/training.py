@@ -72,7 +72,8 @@ def run(title: str, images: Images, classes: int, recipe: Recipe) -> None:
         began = time.process_time()
 
     # Next to nothing to validate: the bare loop does not either.
-    train(network, data=(images, images.rows(np.arange(2))), recipe=recipe, seed=0, watching=Watching(epoch_done=epoch_done))
+    watching = Watching(epoch_done=epoch_done)
+    train(network, data=(images, images.rows(np.arange(2))), recipe=recipe, seed=0, watching=watching)
     ours, plain, input_alone = np.median(rounds[1:], axis=0)
     ratios = [plain / ours for ours, plain, _ in rounds[1:]]
     low, middle, high = np.percentile(ratios, (10, 50, 90))

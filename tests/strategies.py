@@ -202,7 +202,7 @@ def tables(draw: st.DrawFn, empty: Table) -> Table:
     """An empty table filled with rows, by keys that need no quoting and that do, and with networks."""
     rows = draw(st.dictionaries(st.text("abk_,\"'", min_size=1) | st.just("conv_k3"), times_ms(), max_size=4))
     strings = draw(st.lists(networks().map(format_network), unique=True, max_size=3))
-    roles = st.sampled_from(["sampled", "landmark", "asked"])
+    roles = st.sampled_from(["sampled", "landmark", "asked", "front"])
     measured = tuple(MeasuredNetwork(string, draw(roles), draw(times_ms())) for string in strings)
     return Table(empty.folder, empty.device, empty.campaigns, rows, measured)
 

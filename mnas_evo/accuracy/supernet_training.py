@@ -221,7 +221,9 @@ class _SupernetTraining(L.LightningModule):
         return self.feed.validation()
 
     def configure_optimizers(self) -> Any:
-        optimizer, schedule = optimizer_and_schedule([self.supernet.parameters()], self._recipe, steps=self.feed.steps())
+        optimizer, schedule = optimizer_and_schedule(
+            [self.supernet.parameters()], self._recipe, steps=self.feed.steps()
+        )
         return [optimizer], [schedule]
 
     def on_train_epoch_start(self) -> None:

@@ -73,7 +73,7 @@ def demo(
             )
             ending = search(run, searched, progress=lambda done, note: report(done / EVALUATIONS, f"{done} {note}"))
         with stage("re-measuring") as report:
-            remeasured = remeasure(run, device, top=FINALISTS, minutes=1.0, progress=report)
+            remeasured = remeasure(run, device, top=FINALISTS, minutes=1.0, progress=report, target_ms=target_ms)
         form, archive = open_run(run)
         with archive:
             best = front(candidates(archive), form.objectives)
@@ -97,6 +97,8 @@ def demo(
     noise = float("nan") if quality.noise_percent is None else quality.noise_percent
     print_front("front (rank by latency)", best, form.objectives)
     print(remeasured.in_words())
+    for line in remeasured.limit_words():
+        print(line)
     print_table(
         "summary",
         ("", "figure"),

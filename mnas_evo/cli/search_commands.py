@@ -248,7 +248,10 @@ def _figure(name: str, value: float) -> str:
 
 def report(
     folder: Annotated[
-        Path, typer.Argument(help="Folder of a table, a search, a training, a comparison, a study of scalings, or all of a demo.")
+        Path,
+        typer.Argument(
+            help="Folder of a table, a search, a training, a comparison, a study by scale, or all of a demo."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Where to write the page; report.html in the folder by default.")

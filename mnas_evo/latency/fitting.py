@@ -44,8 +44,9 @@ def fit(
 ) -> LatencyPredictor:
     """Fits a table's predictor on its measured networks and writes it into the table.
 
-    It is judged on the sampled ones. Others, such as landmarks, are fitted on as well: they say what networks far from
-    the sampled ones take. Without them, MobileNetV2 on the demo's tables was 80 % too fast or 200 % too slow.
+    It is judged on the sampled ones. Others, such as landmarks and what came back from a search's front, are fitted on
+    as well: they say what networks far from the sampled ones take. Without landmarks, MobileNetV2 on the demo's tables
+    was 80 % too fast or 200 % too slow.
 
     `sources` are folders of other devices' tables; what they say of layers without a row here, rescaled, takes the
     place of the row.
@@ -57,24 +58,9 @@ def fit(
     """
     refuse_stock(folder)
     with only_process(folder, doing="fitting"), threadpool_limits(1):  # so small that a second thread is waited for
-        table = read_table(folder)
-        sampled = [entry for entry in table.networks if entry.role == "sampled"]
-        fewest = FEWEST_WITH_OTHERS if sources else FEWEST_NETWORKS
-        if len(sampled) < fewest:
-            raise RequestError(
-                f"{folder} holds {len(sampled)} sampled networks, a fit needs at least {fewest}; "
-                f"measure more: mnas-evo profile TARGET --table {folder} --space SPACE"
-            )
-        rows, kind, note = own_rows(table, sampled)
-        if sources:
-            rows, kind, note = borrow(table, sampled, [load_predictor(source) for source in sources]), "borrowed", None
-        entries = [entry for entry in table.networks if entry.role == "sampled" or _is_priced(entry, rows)]
-        if left_out := len(table.networks) - len(entries):
-            note = "; ".join(filter(None, [note, f"{left_out} networks that were not sampled lack rows: left out"]))
-        graphs = [_graph(entry) for entry in entries]
-        anchors = [entry.role != "sampled" for entry in entries]
-        design = design_of(graphs, features_of(graphs, rows), anchors=anchors)
-        ms = np.array([entry.time.ms for entry in entries])
+        stand = ground(read_table(folder), sources=sources)
+        table, design, ms, rows = stand.table, stand.design, stand.ms, stand.rows
+        sampled = [entry for entry in stand.entries if entry.role == "sampled"]
         judged = _judgement(design, ms, seed=seed, progress=progress)
         model, reasons = fit_model(design, ms, seed=seed)
         features = design.features
@@ -84,9 +70,9 @@ def fit(
             versions=versions(),
             measurements=measurements_fingerprint(folder),
             networks=len(sampled),
-            rows=kind,
+            rows=stand.kind,
             sources=rows.sources if rows else (),
-            rows_note=note,
+            rows_note=stand.note,
             families=features.families,
             kinds=features.kinds,
             sizes=features.sizes,
@@ -107,6 +93,49 @@ def fit(
         predictor = LatencyPredictor(table, model, form)
         _write(folder, predictor, form)
         return predictor
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a fit stands on: networks with their design and times (n,), ms; rows, of what kind, and what to say of them.
+
+    Networks that were not sampled are the design's anchors.
+    """
+
+    table: Table
+    entries: tuple[MeasuredNetwork, ...]
+    design: Design
+    ms: Matrix
+    rows: Rows | None
+    kind: RowsKind
+    note: str | None
+
+
+def ground(table: Table, *, sources: Sequence[Path] = ()) -> Ground:
+    """What a fit of a table stands on, with the layers of `sources` where rows lack.
+
+    Raises:
+        RequestError: too few networks were measured, or a source cannot price them.
+        UnmeasuredOp: neither the table nor a source has a layer of a measured network.
+    """
+    sampled = [entry for entry in table.networks if entry.role == "sampled"]
+    fewest = FEWEST_WITH_OTHERS if sources else FEWEST_NETWORKS
+    if len(sampled) < fewest:
+        raise RequestError(
+            f"{table.folder} holds {len(sampled)} sampled networks, a fit needs at least {fewest}; "
+            f"measure more: mnas-evo profile TARGET --table {table.folder} --space SPACE"
+        )
+    rows, kind, note = own_rows(table, sampled)
+    if sources:
+        rows, kind, note = borrow(table, sampled, [load_predictor(source) for source in sources]), "borrowed", None
+    entries = [entry for entry in table.networks if entry.role == "sampled" or _is_priced(entry, rows)]
+    if left_out := len(table.networks) - len(entries):
+        note = "; ".join(filter(None, [note, f"{left_out} networks that were not sampled lack rows: left out"]))
+    graphs = [_graph(entry) for entry in entries]
+    anchors = [entry.role != "sampled" for entry in entries]
+    design = design_of(graphs, features_of(graphs, rows), anchors=anchors)
+    ms = np.array([entry.time.ms for entry in entries])
+    return Ground(table, tuple(entries), design, ms, rows, kind, note)
 
 
 def _graph(entry: MeasuredNetwork) -> Graph:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -24,9 +24,9 @@ from mnas_evo.space.graph import Layer, LayerSpec, parse_key
 from mnas_evo.space.lowering import lower, lower_layer
 from mnas_evo.space.notation import parse_network
 
-Role = Literal["sampled", "landmark", "asked"]
+Role = Literal["sampled", "landmark", "asked", "front"]
 
-_ROLES: dict[str, Role] = {"sampled": "sampled", "landmark": "landmark", "asked": "asked"}
+_ROLES: dict[str, Role] = {role: role for role in get_args(Role)}
 
 OPS_HEADER = ("key", "ms", "spread_percent", "visits")
 NETWORKS_HEADER = ("network", "role", "ms", "spread_percent", "visits")
@@ -46,7 +46,10 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredNetwork:
-    """A whole network: full canonical string, and why it was measured (`sampled` ones are what a fit is judged on)."""
+    """A whole network: full canonical string, and why it was measured (`sampled` ones are what a fit is judged on).
+
+    `front` ones came back from a search that chose them by the table's own predictions: no fair judges of a fit.
+    """
 
     network: str
     role: Role

@@ -135,7 +135,8 @@ def read_job(folder: Path) -> Job:
     if not any(places.values()):
         raise RequestError(
             f"{folder} holds nothing to report on: no device.json (a latency table), run.json (a search) or "
-            "training.json (a training) in it or in its folders table, run and training, and no compare.json or scaling.json"
+            "training.json (a training) in it or in its folders table, run and training, and no compare.json or "
+            "scaling.json"
         )
     run = _read_run(places["run"]) if places["run"] else None
     table_folder = places["table"] or (_table_of(run) if run else None)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from mnas_evo.files import read_form
-from mnas_evo.finalists.remeasure import RemeasuredForm
+from mnas_evo.finalists.refitting import REFITTED, RefittedForm
+from mnas_evo.finalists.verdicts import REMEASURED, Interval, RemeasuredForm, Verdict
 from mnas_evo.latency.form import HeldOut, PredictorForm
 from mnas_evo.latency.judging import METHODS, Method
 from mnas_evo.latency.scoring import Quality
@@ -136,7 +137,8 @@ def _layers_html(network: str) -> str:
 def _again_words(run: RunPart | None) -> str:
     found = remeasured(run)
     if not found:
-        return "<p>No network of the search has been measured again yet.</p>" if run and run.front else ""
+        again = _again_record(run)  # of a search for several devices, or one that measured itself
+        return again or ("<p>No network of the search has been measured again yet.</p>" if run and run.front else "")
     off = [off_percent(candidate) for candidate in found]
     known = [within for candidate in found if (within := inside(candidate)) is not None]
     bias = sum(off) / len(off)
@@ -150,8 +152,58 @@ def _again_words(run: RunPart | None) -> str:
 
 
 def _again_record(run: RunPart | None) -> str:
-    """What the newest re-measuring recorded of itself: how much of the difference is the device's own."""
-    path = run.folder / "remeasure.json" if run else None
+    """What the newest re-measuring recorded: how much is the device's own, each verdict, the limit, a refit."""
+    path = run.folder / REMEASURED if run else None
     if path is None or not path.is_file():
         return ""
-    return f"<p>{text(read_form(path, RemeasuredForm).found.drift_in_words())}</p>"
+    record = read_form(path, RemeasuredForm)
+    refit = path.with_name(REFITTED)
+    learnt = read_form(refit, RefittedForm).in_words() if refit.is_file() else []
+    return f"<p>{text(record.found.drift_in_words())}</p>{_limit_words(record)}{_verdicts_table(record)}" + "".join(
+        f"<p>{text(f'{words[0].upper()}{words[1:]}')}{'' if words.endswith('.') else '.'}</p>" for words in learnt
+    )
+
+
+def _limit_words(record: RemeasuredForm) -> str:
+    """Whether the limit was met, and the networks on its other side than predicted, marked in the table."""
+    lines = record.limit_words()
+    return f"<p><strong>{text(lines[0][0].upper() + lines[0][1:])}.</strong></p>" if lines else ""
+
+
+def _verdicts_table(record: RemeasuredForm) -> str:
+    """Every network that went back, those out of their interval first."""
+    ordered = [*record.outside, *(one for one in record.verdicts if one not in record.outside)]
+    rows = [
+        [
+            plain_ms(one.predicted_ms),
+            f"{plain_ms(one.low_ms)} to {plain_ms(one.high_ms)}" if one.low_ms and one.high_ms else "",
+            plain_ms(one.measured_ms),
+            f"{one.off_percent:+.2f}",
+            text(_verdict_words(one, record.limit_ms)),
+            _layers_html(one.network),
+        ]
+        for one in ordered
+    ]
+    header = (
+        *("Predicted (ms)", "90&nbsp;% interval (ms)", "Measured (ms)", "Slower than predicted (%)", "Verdict"),
+        '<span class="layers">Layers</span>',
+    )
+    caption = f"{several(len(rows), 'network')} of the newest re-measuring, those out of their interval first."
+    return rows_html(header, rows, caption=caption) if rows else ""
+
+
+_INTERVAL_WORDS: dict[Interval, str] = {
+    "inside": "as predicted",
+    "below": "faster than its interval",
+    "above": "slower than its interval",
+    "none": "no interval",
+}
+
+
+def _verdict_words(one: Verdict, limit_ms: float | None) -> str:
+    said = [_INTERVAL_WORDS[one.interval]]
+    if limit_ms is not None and (missed := one.missed_percent(limit_ms)) is not None:
+        said.append(f"misses the limit by {missed:.1f} %")
+    if limit_ms is not None and one.is_to_be_had(limit_ms):
+        said.append("meets the limit after all")
+    return ", ".join(said)

@@ -2,12 +2,16 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from read_page import Page, read_page
 from sample_job import build_run, build_table
 
+from mnas_evo.files import read_form, write_form
+from mnas_evo.finalists.refitting import REFITTED, Off, RefittedForm
+from mnas_evo.finalists.verdicts import REMEASURED, RemeasuredForm
 from mnas_evo.latency.fitting import fit
 from mnas_evo.latency.foreign import import_table
 from mnas_evo.latency.form import CurvePoint, PredictorForm
@@ -251,3 +255,49 @@ def test_a_search_on_bare_sums_has_a_page(tmp_path: Path) -> None:
     found = report(job)
     assert "The table prices networks by the bare sum of its rows" in found.words
     assert "evaluated 10 architectures" in found.words and "nan" not in found.words
+
+
+# What went back to the device
+
+
+def test_every_network_that_went_back_stands_there_with_its_verdict(finished_job: Path, page: Page) -> None:
+    record = read_form(finished_job / "run" / REMEASURED, RemeasuredForm)
+    rows = page.table("Predicted (ms)")
+    ordered = [*record.outside, *(one for one in record.verdicts if one.interval == "inside")]
+    words = {"inside": "as predicted", "below": "faster than its interval", "above": "slower than its interval"}
+    assert [(row[3], row[4]) for row in rows] == [(f"{one.off_percent:+.2f}", words[one.interval]) for one in ordered]
+    assert "so much is the device's. With their median, " in page.words
+
+
+def test_a_missed_budget_and_a_refit_stand_on_the_page(job: Path) -> None:
+    path = job / "run" / REMEASURED
+    record = read_form(path, RemeasuredForm)
+    one = record.verdicts[0]
+    limit_ms = one.predicted_ms * 1.0001
+    late = replace(one, measured_ms=1.35 * limit_ms)
+    lucky = replace(record.verdicts[1], measured_ms=0.9 * limit_ms)
+    verdicts = (late, lucky, *record.verdicts[2:])
+    write_form(path, record.model_copy(update={"verdicts": verdicts, "limit_ms": limit_ms}))
+    off = Off(4.0, 3.5, 2.5, 1.5)
+    write_form(
+        path.with_name(REFITTED),
+        RefittedForm(
+            table="mine",
+            networks=4,
+            shift_percent=2.0,
+            before=off,
+            after=off,
+            random_before_percent=1.5,
+            random_after_percent=1.4,
+            versions={},
+        ),
+    )
+    found = report(job)
+    for words in (
+        "1 of 1 predicted to run within it takes longer.",
+        "slower than its interval, misses the limit by 35.0 %",
+        "meets the limit after all",
+        "The bias that is left, +1.5 %, is within 3 %.",
+        "Random networks, held back: off by 1.40 %, 1.50 % before.",
+    ):
+        assert words in found.words, words

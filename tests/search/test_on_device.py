@@ -17,6 +17,7 @@ from strategies import TINY, TINY_TOML
 from mnas_evo.accuracy.contract import Evaluator
 from mnas_evo.devices.fake import FakeDevice
 from mnas_evo.errors import DeviceError, RequestError, RunChanged, UnknownTarget
+from mnas_evo.finalists.refitting import refit
 from mnas_evo.finalists.remeasure import remeasure
 from mnas_evo.latency.runs import Device, RunLog
 from mnas_evo.report.page import write_report
@@ -226,8 +227,15 @@ def test_a_run_says_what_it_measured_on_and_its_front_and_page_stand_on_that(
         assert candidate.predicted_ms is None and candidate.prediction is None
         assert candidate.measured_ms == candidate.latency_ms == candidate.tell.values["latency_ms"].value
     assert front(found, form.objectives)
-    with pytest.raises(RequestError, match="has no predictions to check"):
-        remeasure(tmp_path / "run", steady(), top=2, minutes=0.0, progress=lambda share, text: None)
+    again = remeasure(tmp_path / "run", steady(), top=2, minutes=0.0, progress=lambda share, text: None)
+    assert again.as_searched and 0 < again.found.error_percent < 3
+    assert again.in_words().startswith(
+        "2 networks of the front measured (noise 0.00 %): the times of the search were off"
+    )
+    with pytest.raises(RequestError, match="measured latency as it searched: there is no predictor to fit"):
+        refit(tmp_path / "run")
+    with pytest.raises(RequestError, match="measured on another device: device's soc was 'fake', not 'another'"):
+        remeasure(tmp_path / "run", OtherDevice(item_ms), top=2, minutes=0.0, progress=lambda share, text: None)
     page = write_report(tmp_path / "run", tmp_path / "page.html").read_text(encoding="utf-8")
     words = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert "measured as the search went" in words and "Measured (ms)" in words
