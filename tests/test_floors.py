@@ -19,7 +19,7 @@ FLOORS = (
     ("devices", "training"),
     ("accuracy",),
     ("search",),
-    ("comparing", "finalists"),
+    ("comparing", "finalists", "scaling"),
     ("report",),
     ("cli",),
 )

@@ -8,7 +8,7 @@ import typer
 from mnas_evo.cli.terminal import DATA_HELP, JsonOption, WorkersOption, print_json, print_table, stage, tell
 
 if TYPE_CHECKING:
-    from mnas_evo.finalists.scaling_points import Point, Study
+    from mnas_evo.scaling.points import Point, Study
     from mnas_evo.space.architecture import Network
 
 _WIDTHS = "0.35,0.5,0.75,1,1.3,1.4"
@@ -64,10 +64,10 @@ def scale(
     """
     from mnas_evo.accuracy.evaluating import parse_workers
     from mnas_evo.errors import RequestError
-    from mnas_evo.finalists.scaling import ScalingRequest, begin, measure, predict
-    from mnas_evo.finalists.scaling import train as train_all
     from mnas_evo.latency.table import find_table
     from mnas_evo.report.page import write_report
+    from mnas_evo.scaling.study import ScalingRequest, begin, measure, predict
+    from mnas_evo.scaling.study import train as train_all
     from mnas_evo.training.recipe import load_recipe
 
     if data is None and not no_train:
@@ -154,7 +154,7 @@ def _announcement(study: "Study", recipe: Any, data: str | None) -> str:
 def _document(study: "Study") -> dict[str, Any]:
     from dataclasses import asdict
 
-    from mnas_evo.finalists.scaling_verdict import cost, front, words
+    from mnas_evo.scaling.verdict import cost, front, words
 
     best = front(study)
     form = study.form
@@ -171,7 +171,7 @@ def _document(study: "Study") -> dict[str, Any]:
 
 
 def _print(study: "Study") -> None:
-    from mnas_evo.finalists.scaling_verdict import front, words
+    from mnas_evo.scaling.verdict import front, words
 
     best = front(study)
     timed = any(point.ms is not None for point in study.points)

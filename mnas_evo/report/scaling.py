@@ -5,12 +5,12 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from mnas_evo.finalists.scaling_points import BESIDE, SCALING, Point, Study, read_study
-from mnas_evo.finalists.scaling_verdict import by_resolution, by_width, cost, cost_of, front, words
 from mnas_evo.report.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION
 from mnas_evo.report.plot import Plot, Range, Views, empty_figure, line, plots_html, points
 from mnas_evo.report.summary import Section, network_html, rows_html
 from mnas_evo.report.words import axis, axis_words, count, hover, ms, percent, plain_ms, several, text
+from mnas_evo.scaling.points import BESIDE, SCALING, Point, Study, read_study
+from mnas_evo.scaling.verdict import by_resolution, by_width, cost, cost_of, front, words
 
 _COLOURS = tuple(colour.light for colour in (BLUE, VERMILLION, GREEN, INK))
 _ROOM = 0.05

@@ -8,10 +8,10 @@ from read_page import Page, read_page
 
 from mnas_evo.data.datasets import search_split
 from mnas_evo.errors import DamagedFile
-from mnas_evo.finalists.scaling import ScalingRequest, begin
-from mnas_evo.finalists.scaling_points import LatencySource, Study, TrainingPins, read_study, write_study
-from mnas_evo.finalists.scaling_verdict import front, words
 from mnas_evo.report.page import write_report
+from mnas_evo.scaling.points import LatencySource, Study, TrainingPins, read_study, write_study
+from mnas_evo.scaling.study import ScalingRequest, begin
+from mnas_evo.scaling.verdict import front, words
 from mnas_evo.space.notation import parse_network
 from mnas_evo.training.recipe import load_recipe
 

@@ -19,7 +19,9 @@ from mnas_evo.data.datasets import search_data, search_split
 from mnas_evo.devices.campaign import Campaign, Item, Outcome, Progress
 from mnas_evo.errors import DeviceError, RequestError, RunChanged, UnmeasuredOp
 from mnas_evo.files import fingerprint, only_process, versions, write_form
-from mnas_evo.finalists.scaling_points import (
+from mnas_evo.latency.predictor import load_predictor
+from mnas_evo.latency.runs import COMPARED, Device, DeviceFacts
+from mnas_evo.scaling.points import (
     BESIDE,
     NETWORKS,
     OWN_RESOLUTION,
@@ -36,8 +38,6 @@ from mnas_evo.finalists.scaling_points import (
     write_points,
     write_study,
 )
-from mnas_evo.latency.predictor import load_predictor
-from mnas_evo.latency.runs import COMPARED, Device, DeviceFacts
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import named_network

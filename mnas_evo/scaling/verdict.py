@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnas_evo.finalists.scaling_points import Point, Study
+from mnas_evo.scaling.points import Point, Study
 from mnas_evo.search.front import non_dominated
 
 _SPELLED_OUT = 8

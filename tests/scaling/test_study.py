@@ -14,9 +14,10 @@ from mnas_evo.data.datasets import search_split
 from mnas_evo.devices.fake import FakeDevice
 from mnas_evo.devices.profile import ProfileRequest, profile
 from mnas_evo.errors import DamagedFile, DeviceError, RequestError, RunChanged, TrainingFailed, UnmeasuredOp
-from mnas_evo.finalists import scaling_verdict as verdict
-from mnas_evo.finalists.scaling import ScalingRequest, begin, measure, predict, train
-from mnas_evo.finalists.scaling_points import (
+from mnas_evo.latency.fitting import fit
+from mnas_evo.latency.table import read_table
+from mnas_evo.scaling import verdict
+from mnas_evo.scaling.points import (
     POINTS,
     LatencySource,
     Point,
@@ -28,8 +29,7 @@ from mnas_evo.finalists.scaling_points import (
     scaled_to,
     write_points,
 )
-from mnas_evo.latency.fitting import fit
-from mnas_evo.latency.table import read_table
+from mnas_evo.scaling.study import ScalingRequest, begin, measure, predict, train
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import named_network
