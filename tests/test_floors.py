@@ -19,7 +19,7 @@ FLOORS = (
     ("devices", "training"),
     ("accuracy",),
     ("search",),
-    ("comparing", "finalists", "scaling"),
+    ("comparing", "finalists", "scaling", "shipping"),
     ("report",),
     ("cli",),
 )

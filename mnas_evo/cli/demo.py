@@ -35,8 +35,6 @@ def demo(
     from mnas_evo.devices.target import opened, parse_target
     from mnas_evo.errors import RequestError
     from mnas_evo.finalists.choose import choose
-    from mnas_evo.finalists.evaluation import evaluate
-    from mnas_evo.finalists.export import export_onnx
     from mnas_evo.finalists.final_training import TrainingRequest, train_final
     from mnas_evo.finalists.remeasure import remeasure
     from mnas_evo.latency.fitting import fit
@@ -44,6 +42,8 @@ def demo(
     from mnas_evo.report.page import write_report
     from mnas_evo.search.front import candidates, front
     from mnas_evo.search.run import SearchRequest, open_run, search
+    from mnas_evo.shipping.evaluation import evaluate
+    from mnas_evo.shipping.fp32 import export_onnx
     from mnas_evo.space.notation import parse_network
     from mnas_evo.space.space_file import load_space
     from mnas_evo.training.loop import Watching

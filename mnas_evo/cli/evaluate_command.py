@@ -8,7 +8,7 @@ import typer
 from mnas_evo.cli.terminal import DATA_HELP, JsonOption, print_json, stage, tell
 
 if TYPE_CHECKING:
-    from mnas_evo.finalists.evaluation import EvaluationForm
+    from mnas_evo.shipping.evaluation import EvaluationForm
     from mnas_evo.training.metrics import Metrics
 
 _LISTED = 3
@@ -54,7 +54,7 @@ def evaluate(
 
     from mnas_evo.cli.checkpoints import read_trained
     from mnas_evo.devices.target import opened, parse_target, shown_on
-    from mnas_evo.finalists.evaluation import evaluate as evaluate_on
+    from mnas_evo.shipping.evaluation import evaluate as evaluate_on
 
     target = parse_target(on)
     loaded = read_trained(source, weights=weights, norm_eps=norm_eps)
@@ -121,6 +121,6 @@ def _plain(name: str) -> str:
 
 
 def _files() -> list[str]:
-    from mnas_evo.finalists.pictures import KINDS, PICTURES
+    from mnas_evo.shipping.pictures import KINDS, PICTURES
 
     return ["evaluation.json", "confusion.csv", "classes.csv", *(f"{name}.{'|'.join(KINDS)}" for name in PICTURES)]

@@ -1,1 +1,1 @@
-"""From a front to a shipped model: choosing, re-measuring, final training, export."""
+"""From a front to trained networks: choosing, re-measuring, final training of one or several."""

@@ -1,10 +1,10 @@
 """What a trained network's test showed: its figures, those of each class, and what was taken for what."""
 
-from mnas_evo.finalists.evaluation import EvaluationForm
 from mnas_evo.report.evaluation_figures import MOST_CLASSES, calibration_plot, confusion_plot, predictions_plot
 from mnas_evo.report.plot import plot_html, plots_html
 from mnas_evo.report.summary import rows_html
 from mnas_evo.report.words import ms, percent, several, text
+from mnas_evo.shipping.evaluation import EvaluationForm
 
 MOST_ROWS = 20  # of the table of classes; of more the worst are shown
 

@@ -5,10 +5,10 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from mnas_evo.finalists.evaluation import EvaluationForm
 from mnas_evo.report.palette import BLUE, GREY, PANEL, VERMILLION
 from mnas_evo.report.plot import Plot, empty_figure, line, points
 from mnas_evo.report.words import percent, several
+from mnas_evo.shipping.evaluation import EvaluationForm
 
 MOST_CLASSES = 100
 FEW_CLASSES = 20

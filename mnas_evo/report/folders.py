@@ -11,7 +11,6 @@ from mnas_evo.devices.campaign import REFERENCE
 from mnas_evo.errors import DamagedFile, NotationError, RequestError
 from mnas_evo.files import read_form
 from mnas_evo.finalists.choose import knee
-from mnas_evo.finalists.evaluation import EvaluationForm
 from mnas_evo.finalists.final_training import TrainingForm
 from mnas_evo.latency.combine import reference_series
 from mnas_evo.latency.form import PREDICTOR, HeldOut, PredictorForm, held_out, read_predictor_form
@@ -21,6 +20,7 @@ from mnas_evo.latency.table import Table, find_table, read_table
 from mnas_evo.search.archive import Archive, Measurement, Tell
 from mnas_evo.search.front import Candidate, candidates, front
 from mnas_evo.search.run import RunForm, archive_path
+from mnas_evo.shipping.evaluation import EvaluationForm
 from mnas_evo.space.named import LANDMARKS, named_network
 from mnas_evo.space.notation import format_network, parse_network
 

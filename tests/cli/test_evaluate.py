@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from mnas_evo.cli.evaluate_command import in_words
 from mnas_evo.cli.main import run
 from mnas_evo.devices.fake import FakeDevice
-from mnas_evo.finalists.evaluation import EvaluationForm
-from mnas_evo.finalists.torch_latency import torch_latency
+from mnas_evo.shipping.evaluation import EvaluationForm
+from mnas_evo.shipping.torch_latency import torch_latency
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import format_network, parse_network
 from mnas_evo.training.checkpoint import Checkpoint, save_checkpoint
@@ -39,7 +39,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("mnas_evo.devices.target.opened", opened)
     monkeypatch.setattr(
-        "mnas_evo.finalists.evaluation.torch_latency", lambda module, *, seconds: torch_latency(module, seconds=0.01)
+        "mnas_evo.shipping.evaluation.torch_latency", lambda module, *, seconds: torch_latency(module, seconds=0.01)
     )
 
 

@@ -15,13 +15,13 @@ from strategies import TINY
 from mnas_evo.errors import DamagedFile, RequestError
 from mnas_evo.files import write_form
 from mnas_evo.finalists.choose import knee
-from mnas_evo.finalists.evaluation import EvaluationForm
 from mnas_evo.latency.form import PredictorForm
 from mnas_evo.report.page import write_report
 from mnas_evo.report.palette import dark_by_light
 from mnas_evo.search.archive import Archive, Tell
 from mnas_evo.search.front import Candidate, candidates, front
 from mnas_evo.search.run import archive_path
+from mnas_evo.shipping.evaluation import EvaluationForm
 from mnas_evo.space.named import LANDMARKS
 from mnas_evo.training.metrics import Answers, metrics
 

@@ -9,10 +9,10 @@ from read_page import Page, read_page
 from sample_job import build_training
 
 from mnas_evo.files import write_form
-from mnas_evo.finalists.evaluation import EvaluationForm
 from mnas_evo.report.evaluation import MOST_ROWS
 from mnas_evo.report.page import write_report
 from mnas_evo.report.palette import dark_by_light
+from mnas_evo.shipping.evaluation import EvaluationForm
 from mnas_evo.training.metrics import Answers, metrics
 
 NETWORK = "16x16x1/stem8/r1_k3_s11_e1_o8/head8/4"

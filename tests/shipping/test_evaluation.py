@@ -15,9 +15,9 @@ from running import as_if_trained
 from mnas_evo.devices.fake import FakeDevice
 from mnas_evo.errors import DamagedFile, DeviceError, RequestError
 from mnas_evo.files import read_form
-from mnas_evo.finalists.class_matching import match_classes
-from mnas_evo.finalists.evaluation import EvaluationForm, evaluate
-from mnas_evo.finalists.pictures import KINDS, PICTURES, draw_pictures
+from mnas_evo.shipping.class_matching import match_classes
+from mnas_evo.shipping.evaluation import EvaluationForm, evaluate
+from mnas_evo.shipping.pictures import KINDS, PICTURES, draw_pictures
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import parse_network
 from mnas_evo.training.checkpoint import Checkpoint

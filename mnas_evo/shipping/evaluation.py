@@ -13,10 +13,10 @@ from mnas_evo.data.datasets import classes_of, test_data
 from mnas_evo.devices.campaign import Campaign, Item, Progress
 from mnas_evo.errors import DeviceError
 from mnas_evo.files import Form, versions, write_csv, write_form
-from mnas_evo.finalists.class_matching import match_classes
-from mnas_evo.finalists.pictures import draw_pictures
-from mnas_evo.finalists.torch_latency import SECONDS, torch_latency
 from mnas_evo.latency.runs import Device
+from mnas_evo.shipping.class_matching import match_classes
+from mnas_evo.shipping.pictures import draw_pictures
+from mnas_evo.shipping.torch_latency import SECONDS, torch_latency
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import named_network
 from mnas_evo.space.notation import format_network

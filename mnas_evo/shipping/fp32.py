@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import torch
 
-from mnas_evo.errors import MnasEvoError
+from mnas_evo.errors import MnasEvoError, RequestError
 from mnas_evo.files import write_bytes
 from mnas_evo.models.onnx_writer import TrainedWeights, onnx_model
 from mnas_evo.space.lowering import lower
@@ -29,24 +29,16 @@ class Exported:
 
 
 def export_onnx(checkpoint: Checkpoint, path: Path) -> Exported:
-    """Writes an ONNX file of any batch size that takes normalised images and gives logits.
-
-    Metadata: `network`, `classes`, `mean` and `deviation` (each a JSON list; images on the scale 0 to 255 are to be
-    normalised with them).
+    """Writes an ONNX file of any batch size that takes normalised images and gives logits, with `metadata_of` inside.
 
     Raises:
         MnasEvoError: its outputs differ from torch's by more than 1e-4 relative; nothing is written.
+        RequestError: the path is a folder's.
     """
+    if path.is_dir():
+        raise RequestError(f"{path} is a folder; give the file to write, such as {path / 'model.onnx'}")
     model = onnx_model(lower(checkpoint.network), weights=TrainedWeights(checkpoint.module), batch="batch")
-    metadata = {
-        "network": format_network(checkpoint.network),
-        "data": checkpoint.data,
-        "classes": json.dumps(checkpoint.classes),
-        "mean": json.dumps(checkpoint.normalisation.mean),
-        "deviation": json.dumps(checkpoint.normalisation.deviation),
-        "layout": "float32 (batch, channels, height, width); (pixel - mean) / deviation, pixels 0 to 255",
-    }
-    onnx.helper.set_model_props(model, metadata)
+    onnx.helper.set_model_props(model, metadata_of(checkpoint))
     onnx.checker.check_model(model)
     content = model.SerializeToString()
     difference = _difference(checkpoint, content)
@@ -54,6 +46,29 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> Exported:
         raise MnasEvoError(f"the ONNX outputs differ from torch's by {difference:.2g} relative; {path} is not written")
     write_bytes(path, content)
     return Exported(path, difference)
+
+
+def metadata_of(checkpoint: Checkpoint) -> dict[str, str]:
+    """What a file says of itself: enough to bring any image to the form that the network was trained on.
+
+    `classes`, `mean`, `deviation`, `size` (height, width) and `channels` are JSON. An image of 8 bits a channel,
+    upright, is brought to `size` as `resize` says and to Pillow's `mode`, as our own data are (data/decoding.py).
+    """
+    frame = checkpoint.network.frame
+    return {
+        "network": format_network(checkpoint.network),
+        "data": checkpoint.data,
+        "classes": json.dumps(checkpoint.classes),
+        "mean": json.dumps(checkpoint.normalisation.mean),
+        "deviation": json.dumps(checkpoint.normalisation.deviation),
+        "size": json.dumps([frame.height, frame.width]),
+        "channels": json.dumps(frame.channels),
+        "mode": "L" if frame.channels == 1 else "RGB",
+        "resize": "shorter side to size, then the centre: "
+        "PIL.ImageOps.fit(image, (width, height), PIL.Image.Resampling.BILINEAR), before grey is made of colour",
+        "layout": "float32 (batch, channels, height, width); (pixel - mean) / deviation, pixels 0 to 255",
+        "precision": "fp32",
+    }
 
 
 def _difference(checkpoint: Checkpoint, content: bytes) -> float:
