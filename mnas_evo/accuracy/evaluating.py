@@ -166,23 +166,37 @@ def evaluating(dear: Evaluator | None, workers: Workers) -> Iterator[Evaluate]:
     if dear is None or workers == 1:
         yield lambda tasks: ((number, _evaluate(dear, *task)) for number, task in enumerate(tasks))
         return
+    with worker_pool(workers) as executor:
+
+        def evaluate(tasks: Sequence[tuple[Network, int]]) -> Iterator[tuple[int, Evaluation | str]]:
+            futures = {executor.submit(_evaluate, dear, *task): number for number, task in enumerate(tasks)}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+
+        yield evaluate
+
+
+@contextmanager
+def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes to evaluate or train in, numbered; what is broken off, by an error or Ctrl-C, they do not finish.
+
+    Raises:
+        MnasEvoError: one of them died.
+    """
     context = multiprocessing.get_context("spawn")
     begun = context.Value("i", 0)
     executor = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(begun,))
-
-    def evaluate(tasks: Sequence[tuple[Network, int]]) -> Iterator[tuple[int, Evaluation | str]]:
-        futures = {executor.submit(_evaluate, dear, *task): number for number, task in enumerate(tasks)}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool as error:
+    try:
+        yield executor
+    except BaseException as error:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        if isinstance(error, BrokenProcessPool):
             raise MnasEvoError(
-                "a worker process died (out of memory?); what was evaluated is kept, run the command again with fewer "
+                "a worker process died (out of memory?); what was done is kept, run the command again with fewer "
                 "--workers"
             ) from error
-
-    try:
-        yield evaluate
+        raise
     finally:
         executor.shutdown(cancel_futures=True)
 

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from mnas_evo.accuracy.contract import Evaluation
-from mnas_evo.data.datasets import search_data, search_split
+from mnas_evo.data.datasets import refuse_validation_on_test, search_data, search_split
 from mnas_evo.files import fingerprint
 from mnas_evo.space.architecture import Network
 from mnas_evo.training.loop import train
@@ -23,6 +23,10 @@ class ProxyTraining:
     data: str
     recipe: Recipe
     split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises RequestError where test images would validate."""
+        refuse_validation_on_test(self.data)
 
     @property
     def fingerprint(self) -> str:

@@ -58,7 +58,7 @@ def _proxy(text: str, rest: str, space: SearchSpace | None) -> Evaluator:
     if "epochs" in given:
         if not given["epochs"].isdecimal() or int(given["epochs"]) < 1:
             raise RequestError(f"accuracy source {text!r}: epochs is a positive number, not {given['epochs']!r}")
-        recipe = recipe.model_copy(update={"epochs": int(given["epochs"])})
+        recipe = recipe.with_epochs(int(given["epochs"]))
     if space is not None:
         found = search_data(data, size=(space.frame.height, space.frame.width))
         check_fits(space.network(space.decode(space.sizes * 0)), found)

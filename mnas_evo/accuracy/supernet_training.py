@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mnas_evo.accuracy.paths import sandwiches
-from mnas_evo.data.datasets import Split, search_data
+from mnas_evo.data.datasets import Split, refuse_validation_on_test, search_data
 from mnas_evo.errors import DamagedFile, RequestError, TrainingFailed
 from mnas_evo.files import Form, Part, only_process, read_form, read_text, versions, write_bytes, write_form, write_text
 from mnas_evo.models.foreign_weights import read_torch
@@ -113,6 +113,7 @@ def train_supernet(
     """
     space = request.space
     _check_recipe(request.recipe)
+    refuse_validation_on_test(request.data)
     data = search_data(request.data, size=(space.frame.height, space.frame.width))
     check_fits(space.network(space.decode(space.sizes * 0)), data)
     normalisation = Normalisation.of(data.train)

@@ -125,7 +125,7 @@ def _print_refitted(run: Path, found: "RemeasuredForm", refitted: "RefittedForm 
 
 def _print_proposed(run: Path, found: "RemeasuredForm", rank: int, proposed: "Candidate") -> None:
     limit = found.limit_ms
-    why = "the front's knee" if limit is None else f"the most accurate measured within {limit:g} ms"
+    why = "the front's knee" if limit is None else f"the most accurate of this front measured within {limit:g} ms"
     arch = f"{run}#{rank}" if found.quantity == "latency_ms" else proposed.network
     print(f"rank {rank} is {why}; next: mnas-evo train {arch} --data DATA --out DIR")
 

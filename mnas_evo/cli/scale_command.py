@@ -76,7 +76,7 @@ def scale(
         raise RequestError("latencies are predicted by --table or measured by --on: give one of them")
     chosen = load_recipe(recipe)
     if epochs is not None:
-        chosen = chosen.model_copy(update={"epochs": epochs})
+        chosen = chosen.with_epochs(epochs)
     request = ScalingRequest(
         tuple(network for text in arch for network in _networks(text)),
         data,

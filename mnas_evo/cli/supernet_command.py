@@ -29,7 +29,7 @@ def supernet(
 
     chosen = load_recipe(recipe)
     if epochs is not None:
-        chosen = chosen.model_copy(update={"epochs": epochs})
+        chosen = chosen.with_epochs(epochs)
     with stage("training") as report:
         trained = train_supernet(
             out,

@@ -40,7 +40,7 @@ def train(
         Path | None,
         typer.Option(
             help="Weights to begin with: a model.pt, or a state dict of torchvision, timm or efficientnet_lite_pytorch "
-            "(.pth, .safetensors). Other classes get a new classifier, grey images a summed stem."
+            "(.pth, .safetensors). Another number of classes gets a new classifier, grey images a summed stem."
         ),
     ] = None,
     norm_eps: Annotated[
@@ -71,7 +71,7 @@ def train(
     from mnas_evo.cli.architectures import read_one
     from mnas_evo.data.datasets import search_data
     from mnas_evo.errors import RequestError
-    from mnas_evo.finalists.final_training import MODEL, TrainingRequest, train_final
+    from mnas_evo.finalists.final_training import MODEL, TrainingRequest, follow_final, train_final
     from mnas_evo.training.loop import Watching
     from mnas_evo.training.places import is_first_process
     from mnas_evo.training.recipe import load_recipe
@@ -79,11 +79,13 @@ def train(
 
     chosen = load_recipe(recipe)
     if epochs is not None:
-        chosen = chosen.model_copy(update={"epochs": epochs})
+        chosen = chosen.with_epochs(epochs)
     if norm_eps is not None and weights is None:
         raise RequestError("--norm-eps is for --weights")
     if workers > 1 and devices * nodes > 1:
         raise RequestError("several --workers train several networks, several --devices one together: give one of them")
+    if workers > 1 and len(arch) * seeds == 1:
+        raise RequestError("--workers are for several trainings: give several networks or --seeds")
     task = task_of(search_data(data, size=(resolution, resolution) if resolution else None))
     requests: dict[str, TrainingRequest] = {}
     for number, text in enumerate(arch, start=1):
@@ -101,8 +103,8 @@ def train(
         _several(out, requests, seeds=range(seed, seed + seeds), workers=workers)
         return
     (request,) = requests.values()
-    if not is_first_process():
-        train_final(out, request)
+    if not is_first_process(request.place):
+        follow_final(out, request)
         return
     with stage("training") as report:
         train_final(out, request, watching=Watching(report))
@@ -123,7 +125,7 @@ def _several(out: Path, requests: "dict[str, TrainingRequest]", *, seeds: range,
     from mnas_evo.finalists.several import follow, leader, train_several, training_folder
     from mnas_evo.training.places import is_first_process
 
-    if not is_first_process():
+    if not is_first_process(next(iter(requests.values())).place):
         follow(out, requests, seeds=seeds)
         return
     with stage("training") as report:

@@ -21,8 +21,10 @@ __all__ = [
     "Split",
     "StreamedImages",
     "classes_of",
+    "refuse_validation_on_test",
     "search_data",
     "search_split",
+    "shares_test_images",
     "test_data",
 ]
 
@@ -62,6 +64,22 @@ def search_split(name: str, *, seed: int = 0) -> Split:
     """
     place, count, halves = _parsed(name)
     return split_of(*search_rows(find_source(place), seed=seed, count=count, halves=halves), seed=seed)
+
+
+def refuse_validation_on_test(name: str) -> None:
+    """Keeps sets whose test images validate, DATA:halves, from what steers a search or a choice between networks.
+
+    Raises:
+        RequestError: it is one.
+    """
+    if _parsed(name)[2]:
+        raise RequestError(f"{name} validates on test images, which is for final training alone; leave out {_HALVES}")
+
+
+def shares_test_images(trained_on: str, name: str) -> bool:
+    """Whether images that validated a training on one set would test it on the other."""
+    (place, _, validated), (other, _, halves) = _parsed(trained_on), _parsed(name)
+    return place == other and validated and not halves
 
 
 def classes_of(name: str) -> tuple[str, ...]:

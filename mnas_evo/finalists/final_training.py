@@ -15,13 +15,13 @@ from mnas_evo.space.architecture import Network
 from mnas_evo.space.notation import format_network
 from mnas_evo.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mnas_evo.training.loop import Epoch, Trained, Watching, train
-from mnas_evo.training.places import Place, is_first_process, pick_device
+from mnas_evo.training.places import Place, pick_device
 from mnas_evo.training.recipe import Recipe
 from mnas_evo.training.task import check_fits
-from mnas_evo.training.transfer import Pretrained, pretrained
+from mnas_evo.training.transfer import Pretrained, fingerprint_of, pretrained
 
 MODEL, LAST, RESUME = "model.pt", "last.pt", "last.ckpt"
-_PINNED = ("network", "data", "recipe", "seed", "weights", "processes")
+_PINNED = ("network", "data", "recipe", "seed", "weights", "norm_eps", "processes")
 
 
 class TrainingForm(Form):
@@ -35,9 +35,10 @@ class TrainingForm(Form):
     recipe: Recipe
     seed: int
     versions: dict[str, str]
-    weights: str | None = None
-    processes: int = 1
-    split: Split | None = None
+    weights: str | None
+    norm_eps: float | None
+    processes: int
+    split: Split
     epochs: tuple[Epoch, ...] = ()
 
     @property
@@ -68,25 +69,24 @@ class TrainingRequest:
 def train_final(folder: Path, request: TrainingRequest, *, watching: Watching | None = None) -> Checkpoint:
     """Trains into a folder, or gives what an ended training left there: the weights that were best in validation.
 
-    Of a training in several processes the first alone writes.
+    Of a training in several processes the first alone does this; the others `follow_final`.
 
     Raises:
-        RequestError: the folder holds another training, or the network does not fit the data.
+        RequestError: the folder holds another training, its images have changed since, or the network does not fit.
         OtherWeights: the weights are of other layers.
         InUse: another process trains into the folder.
     """
-    if not is_first_process():
-        _train(folder, request, *_read(request), watching=Watching())
-        return load_checkpoint(folder / MODEL)
     with only_process(folder, doing="training into"):
         begun = _begun(folder, request)
         if begun is not None and (folder / LAST).exists():
             return load_checkpoint(folder / MODEL)
         data, weights = _read(request)
-        form = _form(request, data, weights)
+        form = _form(request, split=data.split)
         if begun is not None:
-            if begun.weights != form.weights:
-                raise RequestError(f"{folder} holds a training that began with other weights; give another --out")
+            if begun.split != form.split:
+                raise RequestError(
+                    f"the images of {request.data} are others than when {folder} was begun; give another --out"
+                )
             form = form.model_copy(update={"epochs": begun.epochs})
         write_form(folder / "training.json", form)
         keeping = _keeping(folder, request, form, data, watching or Watching())
@@ -95,6 +95,12 @@ def train_final(folder: Path, request: TrainingRequest, *, watching: Watching | 
         _save(folder / LAST, request, data, trained)
         (folder / RESUME).unlink(missing_ok=True)
     return load_checkpoint(folder / MODEL)
+
+
+def follow_final(folder: Path, request: TrainingRequest) -> None:
+    """What the other processes of a training in several do: the same steps, unless it has ended; they write nothing."""
+    if not (folder / LAST).exists():
+        _train(folder, request, *_read(request), watching=Watching())
 
 
 def _begun(folder: Path, request: TrainingRequest) -> TrainingForm | None:
@@ -106,11 +112,9 @@ def _begun(folder: Path, request: TrainingRequest) -> TrainingForm | None:
     if not (folder / "training.json").exists():
         return None
     found = read_form(folder / "training.json", TrainingForm)
-    asked = _form(request, None, None)
+    asked = _form(request, split=found.split)
     for name in _PINNED:
         was, now = getattr(found, name), getattr(asked, name)
-        if name == "weights":
-            was, now = was is not None, request.weights is not None
         if was != now:
             raise RequestError(
                 f"{folder} holds another training: {name} {_short(was)}, not {_short(now)}; give another --out"
@@ -131,16 +135,17 @@ def _read(request: TrainingRequest) -> tuple[SearchData, Pretrained | None]:
     return data, pretrained(request.weights, request.network, norm_eps=request.norm_eps)
 
 
-def _form(request: TrainingRequest, data: SearchData | None, weights: Pretrained | None) -> TrainingForm:
+def _form(request: TrainingRequest, *, split: Split) -> TrainingForm:
     return TrainingForm(
         network=format_network(request.network),
         data=request.data,
         recipe=request.recipe,
         seed=request.seed,
         versions=versions(),
-        weights=weights.fingerprint if weights else None,
+        weights=fingerprint_of(request.weights) if request.weights else None,
+        norm_eps=request.norm_eps,
         processes=request.place.processes,
-        split=data.split if data else None,
+        split=split,
     )
 
 

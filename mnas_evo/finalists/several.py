@@ -4,20 +4,18 @@ A folder for each training (final_training.py), and trainings.json with what the
 """
 
 import math
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from mnas_evo.accuracy.evaluating import start_worker
-from mnas_evo.errors import MnasEvoError, RequestError, TrainingFailed
+from mnas_evo.accuracy.evaluating import worker_pool
+from mnas_evo.errors import RequestError, TrainingFailed
 from mnas_evo.files import Form, only_process, read_form, versions, write_form
-from mnas_evo.finalists.final_training import TrainingForm, TrainingRequest, train_final
+from mnas_evo.finalists.final_training import TrainingForm, TrainingRequest, follow_final, train_final
 from mnas_evo.space.notation import format_network
 from mnas_evo.training.loop import Watching
 
@@ -104,7 +102,7 @@ def follow(folder: Path, requests: Mapping[str, TrainingRequest], *, seeds: Sequ
     """What the other processes do of trainings in several: the same ones in the same order, and write nothing."""
     for name, request in requests.items():
         for seed in seeds:
-            _trained(folder, (name, seed, replace(request, seed=seed)))
+            follow_final(training_folder(folder, name, seed), replace(request, seed=seed))
 
 
 _Task = tuple[str, int, TrainingRequest]
@@ -117,11 +115,7 @@ def _run(folder: Path, asked: Sequence[_Task], *, workers: int, progress: Progre
         for done, task in enumerate(asked):
             yield _trained(folder, task, watching=Watching(_part_of(progress, task, done=done, total=len(asked))))
         return
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=start_worker, initargs=(context.Value("i", 0),)
-    )
-    try:
+    with worker_pool(workers) as executor:
         left = {executor.submit(_trained, folder, task) for task in asked}
         while left:
             ended, left = wait(left, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
@@ -129,13 +123,6 @@ def _run(folder: Path, asked: Sequence[_Task], *, workers: int, progress: Progre
             epochs = [_epochs_done(training_folder(folder, name, seed)) for name, seed, _ in asked]
             total = sum(request.recipe.epochs for _, _, request in asked)
             progress(sum(epochs) / total, f"{sum(epochs)} of {total} epochs of {len(asked)} trainings")
-    except BrokenProcessPool as error:
-        raise MnasEvoError(
-            "a worker process died (out of memory?); what was trained is kept, run the command again with fewer "
-            "--workers"
-        ) from error
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 def _epochs_done(folder: Path) -> int:

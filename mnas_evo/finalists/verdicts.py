@@ -85,13 +85,13 @@ class Remeasured:
     inside_interval: int
     anchors_error_percent: float
     anchors_bias_percent: float
-    shift_percent: float = _UNKNOWN
-    shift_noise_percent: float = _UNKNOWN
-    settled_error_percent: float = _UNKNOWN
-    settled_bias_percent: float = _UNKNOWN
-    settled_inside: int = 0
-    fold_error_percent: float = _UNKNOWN
-    fold_bias_percent: float = _UNKNOWN
+    shift_percent: float
+    shift_noise_percent: float
+    settled_error_percent: float
+    settled_bias_percent: float
+    settled_inside: int
+    fold_error_percent: float
+    fold_bias_percent: float
 
     @property
     def level(self) -> float:
@@ -142,12 +142,12 @@ class RemeasuredForm(Form):
     found: Remeasured
     seed: int
     versions: dict[str, str]
-    quantity: str = "latency_ms"
-    as_searched: bool = False
-    limit_ms: float | None = None
-    verdicts: tuple[Verdict, ...] = ()
-    refused: tuple[str, ...] = ()
-    unstable: tuple[str, ...] = ()
+    quantity: str
+    as_searched: bool
+    limit_ms: float | None
+    verdicts: tuple[Verdict, ...]
+    refused: tuple[str, ...]
+    unstable: tuple[str, ...]
 
     @property
     def outside(self) -> tuple[Verdict, ...]:
@@ -158,7 +158,7 @@ class RemeasuredForm(Form):
     def in_words(self) -> str:
         """What it came to, in sentences."""
         told = "the times of the search were" if self.as_searched else "predictions were"
-        intervals = not self.verdicts or any(one.interval != "none" for one in self.verdicts)
+        intervals = any(one.interval != "none" for one in self.verdicts)
         said = [self.found.in_words(told=told, intervals=intervals)]
         if self.refused:
             said.append(f"The device refused {len(self.refused)}, {self.refused[0]} first.")
@@ -168,7 +168,7 @@ class RemeasuredForm(Form):
 
     def limit_words(self) -> list[str]:
         """What the limit came to, a line each: the whole, then what is missed, then what is to be had after all."""
-        if self.limit_ms is None or not self.verdicts:
+        if self.limit_ms is None:
             return []
         limit = self.limit_ms
         promised = sum(one.predicted_ms <= limit for one in self.verdicts)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnas_evo.data.datasets import classes_of, test_data
+from mnas_evo.data.datasets import classes_of, shares_test_images, test_data
 from mnas_evo.devices.campaign import Campaign, Item, Progress
-from mnas_evo.errors import DeviceError
+from mnas_evo.errors import DeviceError, RequestError
 from mnas_evo.files import Form, versions, write_csv, write_form
 from mnas_evo.latency.runs import Device
 from mnas_evo.shipping.class_matching import match_classes
@@ -92,6 +92,11 @@ def evaluate(
         DeviceError: the device failed.
     """
     frame = checkpoint.network.frame
+    if shares_test_images(checkpoint.data, data):
+        raise RequestError(
+            f"half of {data}'s test images validated this training, on {checkpoint.data}; test it on the other half: "
+            f"--data {checkpoint.data}"
+        )
     matched = match_classes(checkpoint, classes_of(data), data=data)
     progress(0.0, "reading test images")
     images = test_data(data, size=(frame.height, frame.width))

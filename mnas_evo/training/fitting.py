@@ -114,7 +114,9 @@ def _trainer(started: _Started, recipe: Recipe, *, folder: Path | None, place: P
         strategy=several if place.processes > 1 else "auto",
         precision="bf16-mixed" if bf16 else "32-true",
         max_epochs=recipe.epochs,
-        logger=TensorBoardLogger(folder, name="", version="logs") if logs and folder and is_first_process() else False,
+        logger=TensorBoardLogger(folder, name="", version="logs")
+        if logs and folder and is_first_process(place)
+        else False,
         log_every_n_steps=1,
         callbacks=[started, *keep],
         enable_checkpointing=folder is not None,

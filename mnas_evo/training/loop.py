@@ -91,6 +91,10 @@ def train(
         OtherWeights: the weights are of other layers.
     """
     place = place or Place()
+    if min(map(len, data)) < 2 * place.processes:
+        raise TrainingFailed(
+            f"{place.processes} processes need more images than {' + '.join(str(len(d)) for d in data)}"
+        )
     normalisation = weights.normalisation_for(network) if weights else None
 
     def make(parts: int) -> _Classifier:
@@ -201,6 +205,9 @@ class _Classifier(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._validated = []
+        if self.trainer.world_size > 1:  # each has seen other images: the first one's statistics are those kept
+            for statistics in self.judged.buffers():
+                torch.distributed.broadcast(statistics, src=0)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, labels = batch
@@ -210,8 +217,7 @@ class _Classifier(L.LightningModule):
         self._validated.append(torch.stack([loss.double(), right.double()]))
 
     def on_validation_epoch_end(self) -> None:
-        nothing = torch.zeros(2, dtype=torch.float64, device=self.device)  # a process may have had no image
-        sums, of_training = torch.stack([nothing, *self._validated]).sum(0), torch.stack(self._losses).mean()
+        sums, of_training = torch.stack(self._validated).sum(0), torch.stack(self._losses).mean()
         if self.trainer.world_size > 1:
             sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
             of_training = self.trainer.strategy.reduce(of_training, reduce_op="mean")

@@ -38,8 +38,13 @@ def pick_device(asked: str = "auto") -> str:
     return f"cuda:{int(turn) % count}" if count else "cpu"
 
 
-def is_first_process() -> bool:
-    """Whether this process is the one that writes and speaks, of a training in several."""
+def is_first_process(place: Place) -> bool:
+    """Whether this process is the one that writes and speaks; of a training in one process it is, whatever its number.
+
+    Parallel jobs of a cluster have numbers too, and each trains a network of its own.
+    """
+    if place.processes == 1:
+        return True
     if _RANK in os.environ:
         return os.environ[_RANK] == "0"
     if _LOCAL_RANK in os.environ:

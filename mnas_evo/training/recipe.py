@@ -4,7 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mnas_evo.errors import RequestError
 from mnas_evo.files import Part, parse_toml
@@ -60,6 +60,20 @@ class Recipe(Part):
     crop_area: Annotated[float, Field(gt=0, le=1)] = 1.0
     color_jitter: _Share = 0.0
     erase: _Share = 0.0
+
+    def with_epochs(self, epochs: int) -> "Recipe":
+        """The same in other epochs; what leads up to them is shortened with them where it would not end before."""
+        lead = {"warmup_epochs": self.warmup_epochs, "unfreeze_epochs": self.unfreeze_epochs}
+        if max(lead.values()) >= epochs:
+            lead["warmup_epochs"] = self.warmup_epochs * min(1.0, epochs / self.epochs)
+            lead["unfreeze_epochs"] = min(self.unfreeze_epochs, epochs - 1)
+        return self.model_copy(update={"epochs": epochs, **lead})
+
+    @model_validator(mode="after")
+    def _leads_up(self) -> "Recipe":
+        if max(self.warmup_epochs, self.unfreeze_epochs) >= self.epochs:
+            raise ValueError(f"warmup_epochs and unfreeze_epochs end before the {self.epochs} epochs do")
+        return self
 
 
 def recipe_names() -> list[str]:

@@ -4,16 +4,17 @@ The weights are a checkpoint of ours or a state dict of a source that models/for
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from mnas_evo.errors import OtherWeights, RequestError
-from mnas_evo.models.foreign_weights import classes_of, load_network, read_state, source_of
+from mnas_evo.models.foreign_weights import classes_of, load_network, read_state, read_torch, source_of
 from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
 from mnas_evo.space.architecture import Network
+from mnas_evo.space.graph import LayerSpec
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import format_network
 from mnas_evo.training.checkpoint import load_checkpoint
@@ -43,7 +44,7 @@ class Pretrained:
         return Normalisation((mean,) * channels, (deviation,) * channels)
 
     def begin(self, network: Network, *, options: ModuleOptions, seed: int) -> GraphNetwork:
-        """A network of the same layers with these weights; a classifier of other classes has fresh ones.
+        """A network of the same layers with these weights; a classifier of more or fewer classes has fresh ones.
 
         Its batch norms keep the eps that the weights were trained with. A stem for one channel gets the sum of those
         for colours, for each of which it sees the grey value; one for three gets a third of the one for grey.
@@ -52,21 +53,18 @@ class Pretrained:
             OtherWeights: its layers are others.
         """
         kept = ModuleOptions(options.dropout, options.norm_momentum, self.module.options.norm_eps)
-        begun = GraphNetwork(lower(network), options=kept)
-        initialise(begun, seed=seed)
-        wanted, known = begun.state_dict(), self.module.state_dict()
-        classifier = f"layers.{len(begun.layers) - 1}."
-        fresh = {name for name in wanted if name.startswith(classifier)}
-        fresh = {name for name in fresh if wanted[name].shape != known.get(name, torch.empty(0)).shape} and fresh
-        stem = next(iter(wanted))
-        taken = {name: tensor for name, tensor in known.items() if name in wanted and name not in fresh}
-        if stem in taken:
-            taken[stem] = self._stem(taken[stem], channels=network.frame.channels)
-        if (wanted.keys() - fresh) != taken.keys() or any(taken[name].shape != wanted[name].shape for name in taken):
+        if _layers(network) != _layers(self.network):
             raise OtherWeights(
                 f"the weights of {self.source} are of {format_network(self.network)}, whose layers are others than "
                 f"those of {format_network(network)}"
             )
+        begun = GraphNetwork(lower(network), options=kept)
+        initialise(begun, seed=seed)
+        wanted, known = begun.state_dict(), self.module.state_dict()
+        stem, classifier = next(iter(wanted)), f"layers.{len(begun.layers) - 1}."
+        same_head = network.frame.classes == self.network.frame.classes
+        taken = {name: value for name, value in known.items() if same_head or not name.startswith(classifier)}
+        taken[stem] = self._stem(known[stem], channels=network.frame.channels)
         begun.load_state_dict(wanted | taken)
         return begun
 
@@ -83,6 +81,29 @@ class Pretrained:
         raise OtherWeights(f"a stem for {given} channels cannot begin one for {channels}; give images of {given} or 1")
 
 
+def fingerprint_of(path: Path) -> str:
+    """SHA-256 of a file of weights.
+
+    Raises:
+        RequestError: no such file.
+    """
+    if not path.is_file():
+        raise RequestError(f"{path} is no file; give a model.pt, a state dict of torch or a .safetensors file")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file is a checkpoint of ours, whatever it is called."""
+    raw = None if path.suffix == ".safetensors" else read_torch(path)
+    return isinstance(raw, dict) and "format" in raw
+
+
+def _layers(network: Network) -> list[LayerSpec]:
+    """What the layers compute, whatever the size and channels of the images and the number of classes."""
+    first, *others = (replace(layer.spec, height=1, width=1) for layer in lower(network).layers)
+    return [replace(first, in_channels=1), *others[:-1], replace(others[-1], out_channels=1)]
+
+
 def pretrained(path: Path, network: Network, *, norm_eps: float | None = None) -> Pretrained:
     """Weights from a file: a model.pt of ours, or a state dict of another source for the network's own layers.
 
@@ -93,10 +114,8 @@ def pretrained(path: Path, network: Network, *, norm_eps: float | None = None) -
         RequestError: no such file, or an eps for a checkpoint, which brings its own.
         DamagedFile: it cannot be read.
     """
-    if not path.is_file():
-        raise RequestError(f"{path} is no file; give a model.pt, a state dict of torch or a .safetensors file")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if path.suffix == ".pt":
+    digest = fingerprint_of(path)
+    if _is_own(path):
         if norm_eps is not None:
             raise RequestError("--norm-eps is for a state dict; a checkpoint brings its own")
         own = load_checkpoint(path)

@@ -78,8 +78,22 @@ def test_an_unreadable_architecture_in_a_table_is_named(tmp_path: Path) -> None:
         parse_accuracy(table(tmp_path / "t.csv", "nonsense,90,"), SPACE)
 
 
+def test_a_proxy_does_not_validate_on_test_images() -> None:
+    with pytest.raises(RequestError, match="digits:halves validates on test images"):
+        parse_accuracy("proxy:digits:halves", SPACE)
+
+
 @pytest.mark.parametrize(
-    "text", ["", "proxy", "proxy:", "guess:digits", "proxy:digits,epochs=0", "proxy:digits,speed=9", "table:"]
+    "text",
+    [
+        "",
+        "proxy",
+        "proxy:",
+        "guess:digits",
+        "proxy:digits,epochs=0",
+        "proxy:digits,speed=9",
+        "table:",
+    ],
 )
 def test_a_source_that_cannot_be_read_is_an_error_that_says_how_to_write_it(text: str) -> None:
     with pytest.raises(RequestError, match=r"proxy|epochs"):

@@ -59,11 +59,18 @@ def test_several_networks_and_seeds_are_trained_and_the_leader_named(
     assert "leads" in said and "next: mnas-evo evaluate" in said
 
 
+def test_a_job_with_a_number_of_its_own_trains_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    assert run(["train", ARCH, *SHORT, "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "model.pt").exists()
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         (["--norm-eps", "0.01"], "--norm-eps is for --weights"),
         (["--workers", "2", "--devices", "2"], "give one of them"),
+        (["--workers", "2"], "give several networks or --seeds"),
         (["--weights", "nothing.pth"], "nothing.pth is no file"),
         (["--recipe", "nothing"], "known are cifar10"),
     ],
@@ -105,12 +112,49 @@ def test_two_processes_train_one_network_and_one_of_them_writes(tmp_path: Path) 
     (logs,) = (tmp_path / "one" / "logs").glob("events*")
     assert logs.stat().st_size > 0
 
-    # What both learnt: a process that learnt from its own images alone would come to other weights.
-    alone = tmp_path / "alone"
-    assert run(["train", ARCH, "--data", "digits@400", "--epochs", "2", "--recipe", "digits", "--out", str(alone)]) == 0
-    losses = [[epoch["train_loss"] for epoch in training(folder)["epochs"]] for folder in (tmp_path / "one", alone)]  # type: ignore[attr-defined]
-    assert losses[0][0] == pytest.approx(losses[1][0], rel=0.15)
-    assert losses[0][1] < losses[0][0]
+
+BOTH = """
+import os, sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mnas_evo.data.datasets import search_data
+from mnas_evo.space.notation import parse_network
+from mnas_evo.training.loop import Trained, train
+from mnas_evo.training.places import Place
+from mnas_evo.training.recipe import load_recipe
+
+data = search_data("digits@200")
+recipe = load_recipe("quick").model_copy(update={"epochs": 1, "weight_average": 0.9, "batch": 16})
+network = parse_network("32x32x1/stem8/r1_k3_s22_e3_o16/head32/10")
+found = train(network, data=(data.train, data.validation), recipe=recipe, seed=0, place=Place(devices=2))
+state = {"top1": torch.tensor(found.epochs[-1].top1), **found.network.state_dict()}
+torch.save(state, Path(sys.argv[1]) / f"{os.environ['LOCAL_RANK']}.pt")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_learn_the_same_from_different_images_and_judge_the_same(tmp_path: Path) -> None:
+    script = tmp_path / "both.py"
+    script.write_text(BOTH)
+    done = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert all(torch.allclose(one[name], other[name], rtol=1e-5, atol=1e-7) for name in one)
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_with_several_trainings_of_which_some_have_ended(tmp_path: Path) -> None:
+    whole = train_in_two(tmp_path / "out", "--seeds", "2")
+    assert whole.returncode == 0, whole.stderr
+    last = tmp_path / "out" / "network1-seed1"
+    before = training(last)["epochs"]
+    shutil.rmtree(last)
+    again = train_in_two(tmp_path / "out", "--seeds", "2")
+    assert again.returncode == 0, again.stderr
+    assert training(last)["epochs"] == before
 
 
 @pytest.mark.slow

@@ -1,10 +1,15 @@
 """Final training: into a folder, killed and gone on with, the best weights and the last, and nothing mixed up."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from colour_folders import write_colours
 
+from mnas_evo.data import datasets, sources
+from mnas_evo.data.datasets import search_data
 from mnas_evo.errors import InUse, RequestError
 from mnas_evo.files import only_process, read_form
 from mnas_evo.finalists.final_training import TrainingForm, TrainingRequest, train_final
@@ -76,8 +81,6 @@ def test_model_pt_has_the_weights_that_were_best_in_validation(tmp_path: Path) -
     assert form.best is not None
     best, last = form.best, form.epochs[-1]
     assert best.top1 > last.top1, "choose a fiercer recipe: the last epoch must not be the best"
-    from mnas_evo.data.datasets import search_data
-
     validation = search_data("digits@400").validation
     for name, epoch in (("model.pt", best), ("last.pt", last)):
         found = evaluate_checkpoint(load_checkpoint(tmp_path / name), validation)
@@ -92,14 +95,13 @@ def test_model_pt_has_the_weights_that_were_best_in_validation(tmp_path: Path) -
         ({"recipe": load_recipe("digits")}, "recipe 'quick', not 'digits'"),
         ({"network": parse_network("32x32x1/stem8/r1_k3_s22_e3_o16/head32/10")}, "network"),
         ({"devices": 2}, "processes 1, not 2"),
-        ({"weights": Path("other.pth")}, "weights False, not True"),
+        ({"norm_eps": 0.1}, "norm_eps None, not 0.1"),
+        ({"weights": Path(__file__)}, "weights None, not"),
     ],
 )
 def test_another_training_in_the_folder_is_refused_by_what_differs(
     whole: Path, change: dict[str, object], named: str
 ) -> None:
-    from dataclasses import replace
-
     with pytest.raises(RequestError, match="another training") as caught:
         train_final(whole, replace(REQUEST, **change))  # type: ignore[arg-type]
     assert named in str(caught.value)
@@ -117,8 +119,28 @@ def test_a_training_that_begins_with_a_checkpoint_starts_where_that_ended(whole:
     begun, fresh = (read_form(tmp_path / name / "training.json", TrainingForm) for name in ("from", "fresh"))
     assert begun.epochs[0].train_loss < fresh.epochs[0].train_loss - 0.3
     assert begun.weights is not None and fresh.weights is None
-    another = TrainingRequest(NETWORK, "digits@400", one, weights=whole / "last.pt")
-    (tmp_path / "from" / "last.pt").unlink()  # as if it had not ended
-    if (whole / "last.pt").read_bytes() != (whole / "model.pt").read_bytes():
-        with pytest.raises(RequestError, match="other weights"):
-            train_final(tmp_path / "from", another)
+    another = TrainingRequest(NETWORK, "digits@400", one, weights=tmp_path / "fresh" / "model.pt")
+    with pytest.raises(RequestError, match="another training: weights"):
+        train_final(tmp_path / "from", another)
+
+
+def test_images_that_changed_since_a_stop_are_not_trained_on_unsaid(tmp_path: Path) -> None:
+    data = write_colours(tmp_path / "images", ("red", "green"))
+    request = TrainingRequest(parse_network("8x8x3/stem8/r1_k3_s22_e3_o16/head32/2"), data, RECIPE)
+    with pytest.raises(Killed):
+        train_final(tmp_path / "out", request, watching=kill_after(1))
+    for number in range(4):
+        shutil.copy(
+            tmp_path / "images" / "train" / "red" / "0.png", tmp_path / "images" / "train" / "red" / f"z{number}.png"
+        )
+    forget_sources()
+    with pytest.raises(RequestError, match="others than when"):
+        train_final(tmp_path / "out", request)
+
+
+def forget_sources() -> None:
+    """What another process would not remember."""
+    for module in (datasets, sources):
+        for found in vars(module).values():
+            if hasattr(found, "cache_clear"):
+                found.cache_clear()

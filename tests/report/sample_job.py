@@ -9,6 +9,7 @@ import numpy as np
 from known_truth import item_ms
 from strategies import TINY, TINY_TOML
 
+from mnas_evo.data.splits import Split
 from mnas_evo.devices.fake import FakeDevice
 from mnas_evo.devices.profile import ProfileRequest, profile
 from mnas_evo.files import write_form
@@ -92,7 +93,18 @@ def build_training(folder: Path, network: str, *, epochs: int = 5) -> None:
     )
     write_form(
         folder / "training.json",
-        TrainingForm(network=network, data="digits", recipe=recipe, seed=0, versions={}, epochs=done),
+        TrainingForm(
+            network=network,
+            data="digits",
+            recipe=recipe,
+            seed=0,
+            versions={},
+            weights=None,
+            norm_eps=None,
+            processes=1,
+            split=Split(0, 60, 20, "x"),
+            epochs=done,
+        ),
     )
 
 

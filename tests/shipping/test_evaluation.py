@@ -2,6 +2,7 @@
 
 import csv
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("evaluated")
     run(found, checkpoint(DIGITS, tuple("0123456789")))
     return found
+
+
+def test_images_that_validated_a_training_do_not_test_it(tmp_path: Path) -> None:
+    trained = replace(checkpoint(DIGITS, tuple("0123456789")), data="digits:halves@200")
+    with pytest.raises(RequestError, match="other half: --data digits:halves"):
+        run(tmp_path, trained, "digits")
+    assert run(tmp_path, trained, "digits:halves").images == 180
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -32,7 +32,8 @@ def test_one_process_of_all_nodes_is_the_first(
     monkeypatch: pytest.MonkeyPatch, values: dict[str, str], first: bool
 ) -> None:
     surroundings(monkeypatch, **values)
-    assert is_first_process() is first
+    assert is_first_process(Place(devices=2)) is first
+    assert is_first_process(Place())
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from mnas_evo.errors import DamagedFile, OtherWeights, RequestError
 from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
+from mnas_evo.space.notation import parse_network
 from mnas_evo.training.checkpoint import Checkpoint, save_checkpoint
 from mnas_evo.training.normalisation import Normalisation
 from mnas_evo.training.transfer import Pretrained, pretrained
@@ -98,6 +99,28 @@ def test_weights_of_other_layers_are_refused_by_name(tmp_path: Path) -> None:
     weights = of_ours(tmp_path)
     with pytest.raises(OtherWeights, match=r"are of 8x8x3/stem8/r1_k3_s11_e1_i8_o8_se0\.5"):
         weights.begin(PLAIN, options=OPTIONS, seed=0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "8x8x3/stem8_s1/r1_k3_s11_e1_o8_se0.5_noskip/r2_k5_s22_e2_o16/r1_k3_s11_e3_o16_se0.25/head24/5",
+        "8x8x3/stem8/r1_k3_s11_e1_o8_se0.5/r2_k5_s22_e2_o16/r1_k3_s11_e3_o16_se0.25/head24/5",
+        "8x8x3/stem8_relu6/r1_k3_s11_e1_o8_se0.5_noskip/r2_k5_s22_e2_o16/r1_k3_s11_e3_o16_se0.25/head24/5",
+    ],
+)
+def test_layers_that_have_the_same_shapes_and_compute_something_else_are_refused(tmp_path: Path, other: str) -> None:
+    with pytest.raises(OtherWeights, match="layers are others"):
+        of_ours(tmp_path).begin(parse_network(other), options=OPTIONS, seed=0)
+
+
+def test_a_checkpoint_is_known_by_what_it_holds_whatever_it_is_called(tmp_path: Path) -> None:
+    own = of_ours(tmp_path)
+    (tmp_path / "model.pt").rename(tmp_path / "model.pth")
+    assert pretrained(tmp_path / "model.pth", EXCITED).normalisation == own.normalisation
+    state = {name: torch.rand(shape) for name, shape in foreign_names.TIMM.items()}
+    torch.save(state, tmp_path / "timm.pt")
+    assert pretrained(tmp_path / "timm.pt", EXCITED).source == "timm"
 
 
 def test_channels_that_no_stem_can_be_made_for_are_refused(tmp_path: Path) -> None:
