@@ -144,6 +144,22 @@ def _evaluate(evaluator: Evaluator | None, network: Network, seed: int) -> Evalu
         raise MnasEvoError(f"an evaluation broke off ({error}); what was evaluated is kept") from error
 
 
+def check_workers(workers: Workers) -> None:
+    """Whether workers are a number of processes or name a cluster, before anything dear is begun.
+
+    Raises:
+        RequestError: they are not.
+    """
+    if isinstance(workers, int):
+        if workers < 1:
+            raise RequestError(f"workers is at least 1, not {workers}")
+        return
+    from mnas_evo.accuracy.ray_workers import is_cluster
+
+    if not is_cluster(workers):
+        raise RequestError(f"cannot read workers {workers!r}: give a number, ray, ray://HOST:PORT or HOST:PORT")
+
+
 @contextmanager
 def evaluating(dear: Evaluator | None, workers: Workers) -> Iterator[Evaluate]:
     """Where evaluations run: in this process one by one, in `workers` others, or on a Ray cluster.
@@ -151,18 +167,15 @@ def evaluating(dear: Evaluator | None, workers: Workers) -> Iterator[Evaluate]:
     Raises:
         RequestError: no worker, or a cluster that cannot be used.
     """
+    check_workers(workers)
     if isinstance(workers, str):
-        from mnas_evo.accuracy.ray_workers import is_cluster, on_ray
+        from mnas_evo.accuracy.ray_workers import on_ray
 
-        if not is_cluster(workers):
-            raise RequestError(f"cannot read workers {workers!r}: give a number, ray, ray://HOST:PORT or HOST:PORT")
         if dear is not None:
             with on_ray(_evaluate, dear, workers) as evaluate_there:
                 yield evaluate_there
             return
         workers = 1
-    if workers < 1:
-        raise RequestError(f"workers is at least 1, not {workers}")
     if dear is None or workers == 1:
         yield lambda tasks: ((number, _evaluate(dear, *task)) for number, task in enumerate(tasks))
         return

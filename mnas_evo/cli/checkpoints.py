@@ -7,6 +7,11 @@ if TYPE_CHECKING:
     from mnas_evo.training.checkpoint import Checkpoint
 
 
+def is_checkpoint(source: str) -> bool:
+    """Whether a CHECKPOINT|ARCH argument is meant as a file of train."""
+    return source.endswith(".pt")
+
+
 def read_trained(source: str, *, weights: Path | None, norm_eps: float | None) -> "Checkpoint":
     """The checkpoint of a file, or an architecture with weights trained elsewhere.
 
@@ -19,7 +24,7 @@ def read_trained(source: str, *, weights: Path | None, norm_eps: float | None) -
     from mnas_evo.errors import RequestError
     from mnas_evo.training.checkpoint import checkpoint_from_weights, load_checkpoint
 
-    is_file = source.endswith(".pt")
+    is_file = is_checkpoint(source)
     if weights is None:
         if norm_eps is not None:
             raise RequestError("--norm-eps is for --weights; a checkpoint brings its own")

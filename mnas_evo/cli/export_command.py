@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mnas_evo.cli.checkpoints import is_checkpoint
 from mnas_evo.cli.terminal import DATA_HELP, JsonOption, print_json, stage, tell
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def export(
         Literal["minmax", "entropy", "percentile"] | None,
         typer.Option(help="What finds the range of each value: its extremes if not given."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of what calibrates and of the split it is drawn from.", min=0)] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Of what calibrates and of the split it is drawn from; 0 if not given.", min=0)
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -60,17 +63,15 @@ def export(
     mnas-evo export efficientnet-lite0 --weights lite0.pth --out lite0.onnx
     """
     from mnas_evo.errors import RequestError
-    from mnas_evo.shipping.export import Int8Request
+    from mnas_evo.shipping.export import METHOD, Int8Request
     from mnas_evo.shipping.export import export as export_checked
 
-    if not int8 and (calibration is not None or method is not None):
-        raise RequestError("--calibration and --method are for --int8; give it too")
+    if not int8 and not (calibration is None and method is None and seed is None):
+        raise RequestError("--calibration, --method and --seed are for --int8; give it too")
     checkpoint = _read(source, weights=weights, norm_eps=norm_eps)
-    if int8 and data is None and source.endswith(".pt"):
+    if int8 and data is None and is_checkpoint(source):
         data = checkpoint.data
-    request = Int8Request(calibration, seed=seed) if int8 else None
-    if request is not None and method is not None:
-        request = Int8Request(calibration, method, seed)
+    request = Int8Request(calibration, method or METHOD, seed or 0) if int8 else None
     with stage("exporting") as report:
         form = export_checked(checkpoint, out, data=data, int8=request, progress=report)
         report(1.0, "checked and timed")
@@ -87,7 +88,7 @@ def _read(source: str, *, weights: Path | None, norm_eps: float | None) -> "Chec
     from mnas_evo.cli.checkpoints import read_trained
     from mnas_evo.training.checkpoint import untrained
 
-    if weights is None and norm_eps is None and not source.endswith(".pt"):
+    if weights is None and norm_eps is None and not is_checkpoint(source):
         return untrained(read_one(source), seed=0)
     return read_trained(source, weights=weights, norm_eps=norm_eps)
 

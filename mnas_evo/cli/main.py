@@ -71,7 +71,7 @@ def run(arguments: list[str]) -> int:
         status = command.main(args=arguments or ["--help"], prog_name="mnas-evo", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except KeyboardInterrupt:
-        print("mnas-evo: stopped; what was done is kept, the same command goes on with it", file=sys.stderr)
+        print("mnas-evo: stopped; what it keeps in its folder is kept, give the same command again", file=sys.stderr)
         return STATUS_STOPPED
     except (MnasEvoError, OSError) as error:
         return _complain(str(error))

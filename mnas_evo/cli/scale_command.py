@@ -62,7 +62,7 @@ def scale(
     Examples: mnas-evo scale mnasnet-a1 "runs/one#3" --data imagefolder:photos --on local --target-ms 5 --cross
     --workers 4 --out scaled; mnas-evo scale mnasnet-a1 --no-train --on local --out fast-enough
     """
-    from mnas_evo.accuracy.evaluating import parse_workers
+    from mnas_evo.accuracy.evaluating import check_workers, parse_workers
     from mnas_evo.errors import RequestError
     from mnas_evo.latency.table import find_table
     from mnas_evo.report.page import write_report
@@ -90,6 +90,8 @@ def scale(
     )
     found_table = find_table(table) if table is not None else None
     where = _target(on)
+    pool = parse_workers(workers)
+    check_workers(pool)
     study = begin(out, request)
     tell(_announcement(study, request.recipe, data))
     if found_table is not None:
@@ -102,7 +104,7 @@ def scale(
     if request.recipe is not None:
         with stage("training") as report:
             study = train_all(
-                study, request.recipe, seed=seed, workers=parse_workers(workers),
+                study, request.recipe, seed=seed, workers=pool,
                 done=lambda done, of: report(done / of, f"{done} of {of} networks"),
             )  # fmt: skip
     page = write_report(out, out / "report.html")

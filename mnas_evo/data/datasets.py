@@ -21,6 +21,7 @@ __all__ = [
     "Split",
     "StreamedImages",
     "classes_of",
+    "fewer",
     "refuse_validation_on_test",
     "search_data",
     "search_split",
@@ -74,6 +75,12 @@ def refuse_validation_on_test(name: str) -> None:
     """
     if _parsed(name)[2]:
         raise RequestError(f"{name} validates on test images, which is for final training alone; leave out {_HALVES}")
+
+
+def fewer(name: str, count: int) -> str:
+    """The DATA string with so many training images, and validation and test as they are."""
+    place, _, halves = _parsed(name)
+    return f"{place}{_HALVES if halves else ''}@{count}"
 
 
 def shares_test_images(trained_on: str, name: str) -> bool:

@@ -3,6 +3,7 @@
 Some networks of the table are measured again beside the front: what they differ by since is the device's doing.
 """
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -126,8 +127,14 @@ def latency_of(folder: Path, form: RunForm, table: str | None) -> tuple[str, Tab
 
 
 def limit_of(form: RunForm, quantity: str, target_ms: float | None) -> float | None:
-    """The latency that finalists should stay within, ms: as given, the run's limit, or its reward's only target."""
+    """The latency that finalists should stay within, ms: as given, the run's limit, or its reward's only target.
+
+    Raises:
+        RequestError: one that is not positive.
+    """
     if target_ms is not None:
+        if not 0 < target_ms < math.inf:
+            raise RequestError(f"a latency budget is a positive number of ms, not {target_ms}")
         return target_ms
     if quantity in form.limits:
         return form.limits[quantity]

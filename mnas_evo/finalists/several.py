@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from mnas_evo.accuracy.evaluating import worker_pool
-from mnas_evo.errors import RequestError, TrainingFailed
+from mnas_evo.accuracy.evaluating import check_workers, worker_pool
+from mnas_evo.errors import TrainingFailed
 from mnas_evo.files import Form, only_process, read_form, versions, write_form
 from mnas_evo.finalists.final_training import TrainingForm, TrainingRequest, follow_final, train_final
 from mnas_evo.space.notation import format_network
@@ -75,8 +75,7 @@ def train_several(
         InUse: another process trains there.
         MnasEvoError: a worker process died; what was trained is kept.
     """
-    if workers < 1:
-        raise RequestError(f"workers is at least 1, not {workers}")
+    check_workers(workers)
     folder.mkdir(parents=True, exist_ok=True)
     asked = [(name, seed, replace(request, seed=seed)) for name, request in requests.items() for seed in seeds]
     failed: dict[tuple[str, int], str] = {}

@@ -218,4 +218,5 @@ def _snapshot(path: Path) -> Iterator[Archive]:
 def _read_training(folder: Path) -> TrainingPart:
     path = folder / "evaluation.json"
     form = read_form(folder / "training.json", TrainingForm)
-    return TrainingPart(folder, form, read_form(path, EvaluationForm) if path.is_file() else None)
+    tested = read_form(path, EvaluationForm) if path.is_file() else None
+    return TrainingPart(folder, form, tested if tested and tested.network == form.network else None)

@@ -120,6 +120,8 @@ def _check(request: ScalingRequest) -> None:
         raise RequestError("give at least one width and one input size")
     if bad := [width for width in request.widths if not 0 < width < math.inf]:
         raise RequestError(f"a width multiplier is positive, not {bad[0]}")
+    if request.target_ms is not None and not 0 < request.target_ms < math.inf:
+        raise RequestError(f"a latency to run within is a positive number of ms, not {request.target_ms}")
     if bad := [resolution for resolution in request.resolutions if resolution < 1]:
         raise RequestError(f"an input size is a positive number of pixels, not {bad[0]}")
 

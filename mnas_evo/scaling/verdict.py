@@ -31,17 +31,19 @@ def front(study: Study) -> list[Point]:
 
 
 def by_width(study: Study, name: str) -> list[Point]:
-    """A network's points at its largest input, from the narrowest on: figure 5a."""
+    """A network's points at its largest input of several widths, from the narrowest on: figure 5a."""
     own = [point for point in study.points if point.name == name]
-    largest = max(point.resolution for point in own)
-    return sorted((point for point in own if point.resolution == largest), key=lambda point: point.width)
+    lines = [[point for point in own if point.resolution == size] for size in {point.resolution for point in own}]
+    line = max(lines, key=lambda line: (len(line) > 1, line[0].resolution))
+    return sorted(line, key=lambda point: point.width)
 
 
 def by_resolution(study: Study, name: str) -> list[Point]:
-    """A network's points at the width nearest 1, from the smallest input on: figure 5b."""
+    """A network's points at the width nearest 1 of several inputs, from the smallest on: figure 5b."""
     own = [point for point in study.points if point.name == name]
-    width = min((point.width for point in own), key=lambda width: abs(math.log(width)))
-    return sorted((point for point in own if point.width == width), key=lambda point: point.resolution)
+    lines = [[point for point in own if point.width == width] for width in {point.width for point in own}]
+    line = max(lines, key=lambda line: (len(line) > 1, -abs(math.log(line[0].width))))
+    return sorted(line, key=lambda point: point.resolution)
 
 
 def noise_points(study: Study) -> float | None:
@@ -72,7 +74,7 @@ def smaller_over_narrower(study: Study, name: str) -> Difference | None:
     Between widths top-1 is taken to run straight over the logarithm of the cost. None where nothing can be compared.
     """
     narrower = sorted((at, top1) for _, at, top1 in _known(study, by_width(study, name)))
-    largest = max(point.resolution for point in study.points if point.name == name)
+    largest = max(point.resolution for point in by_width(study, name))
     smaller = _known(study, [one for one in by_resolution(study, name) if one.resolution < largest])
     if len(narrower) < 2:
         return None
@@ -199,7 +201,11 @@ def _doubts(study: Study) -> Iterator[str]:
     if pins is not None and (left := sum(not point.failure and point.top1 is None for point in study.points)):
         yield f"{left} of {len(study.points)} have not been trained."
     if failed := [point for point in study.points if point.failure]:
-        yield f"{len(failed)} trainings came to nothing, such as that of {failed[0].label}: {failed[0].failure}."
+        count = f"{len(failed)} training{'s' if len(failed) > 1 else ''}"
+        yield (
+            f"{count} came to nothing, such as that of {failed[0].label}: {failed[0].failure}. To try again, empty its "
+            "column failure in points.csv."
+        )
     if equal := [point for point in study.points if point.equal_widths]:
         widths = ", ".join(f"x{width:g}" for width in equal[0].equal_widths)
         yield f"Widths that round to the same channels are one network: {equal[0].label} is also {widths}."

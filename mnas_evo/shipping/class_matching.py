@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mnas_evo.data.datasets import classes_of, shares_test_images
 from mnas_evo.errors import DamagedFile, RequestError
 from mnas_evo.training.checkpoint import Checkpoint
 
@@ -25,6 +26,22 @@ class Matched:
     def labels(self, of_data: NDArray[np.int64]) -> NDArray[np.int64]:
         """Labels of the data set as the network's."""
         return np.array(self.places, np.int64)[of_data]
+
+
+def match_data(checkpoint: Checkpoint, data: str) -> Matched:
+    """Matches the classes of a data set that is to test a checkpoint.
+
+    Raises:
+        RequestError: it has other classes, or half of its test images validated the checkpoint's training.
+        UnknownData: no such data set.
+        DamagedFile: its labels cannot be read, or the checkpoint names more or fewer classes than its network has.
+    """
+    if shares_test_images(checkpoint.data, data):
+        raise RequestError(
+            f"half of {data}'s test images validated this training, on {checkpoint.data}; test it on the other half: "
+            f"--data {checkpoint.data}"
+        )
+    return match_classes(checkpoint, classes_of(data), data=data)
 
 
 def match_classes(checkpoint: Checkpoint, classes: tuple[str, ...], *, data: str) -> Matched:

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnas_evo.data.datasets import classes_of, shares_test_images, test_data
+from mnas_evo.data.datasets import test_data
 from mnas_evo.devices.campaign import Campaign, Item, Progress
 from mnas_evo.errors import DeviceError, RequestError
 from mnas_evo.files import Form, versions, write_csv, write_form
 from mnas_evo.latency.runs import Device
-from mnas_evo.shipping.class_matching import match_classes
+from mnas_evo.shipping.class_matching import match_data
 from mnas_evo.shipping.pictures import draw_pictures
 from mnas_evo.shipping.torch_latency import SECONDS, torch_latency
 from mnas_evo.space.lowering import lower
@@ -91,13 +91,10 @@ def evaluate(
         DamagedFile: images that cannot be read, or a network whose outputs are no numbers.
         DeviceError: the device failed.
     """
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"{folder} is no folder; give another --out")
     frame = checkpoint.network.frame
-    if shares_test_images(checkpoint.data, data):
-        raise RequestError(
-            f"half of {data}'s test images validated this training, on {checkpoint.data}; test it on the other half: "
-            f"--data {checkpoint.data}"
-        )
-    matched = match_classes(checkpoint, classes_of(data), data=data)
+    matched = match_data(checkpoint, data)
     progress(0.0, "reading test images")
     images = test_data(data, size=(frame.height, frame.width))
     labels = matched.labels(images.labels)
@@ -143,6 +140,7 @@ def _scaled(progress: Progress, start: float, end: float) -> Callable[[float, st
 
 def _write(folder: Path, form: EvaluationForm) -> None:
     names, found = form.class_names, form.metrics
+    (folder / "evaluation.json").unlink(missing_ok=True)  # it would tell of other files than those beside it
     write_csv(
         folder / "confusion.csv",
         ("true", *names),

@@ -54,20 +54,24 @@ def export(
     fp32 is to be known well, else 1).
 
     Raises:
-        RequestError: int8 without data, more calibration images than there are, or images or classes that do not fit.
+        RequestError: a name that does not end in .onnx, int8 without data, more calibration images than there are, or
+            images or classes that do not fit.
         UnknownData: no such data set.
         DamagedFile: images that cannot be read.
         MnasEvoError: the outputs differ from torch's; nothing is written.
     """
     if int8 is not None and data is None:
         raise RequestError("int8 is calibrated on training images; give --data DATA, of the network's classes")
+    if out.suffix != ".onnx":
+        raise RequestError(f"{out} is no name of an ONNX file; give --out {out.with_suffix('.onnx')}")
     progress(0.0, "reading images")
     test, said = (None, "") if data is None else read_test(checkpoint, data)
     judging = None
     if int8 is not None and data is not None:
         judging = read_judging(checkpoint, data, calibration=int8.calibration, seed=int8.seed)
     exported = export_onnx(checkpoint, out)
-    form_path(out).unlink(missing_ok=True)  # it tells of the file that was there
+    for old in (form_path(out), int8_path(out)):  # they are of the file that was there
+        old.unlink(missing_ok=True)
     files = {out: exported.path.read_bytes()}
     calibration = None
     if int8 is not None and judging is not None:

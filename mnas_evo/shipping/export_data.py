@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mnas_evo.data.datasets import classes_of, search_data, search_split, test_data
+from mnas_evo.data.datasets import fewer, search_data, search_split, test_data
 from mnas_evo.data.images import Images
 from mnas_evo.errors import RequestError
-from mnas_evo.shipping.class_matching import Matched, match_classes
+from mnas_evo.shipping.class_matching import Matched, match_data
 from mnas_evo.training.checkpoint import Checkpoint
 from mnas_evo.training.metrics import check_images
 
@@ -40,7 +40,7 @@ def read_test(checkpoint: Checkpoint, data: str) -> tuple[Labelled, str]:
         RequestError: images or classes that do not fit the network.
         DamagedFile: images that cannot be read.
     """
-    matched = match_classes(checkpoint, classes_of(data), data=data)
+    matched = match_data(checkpoint, data)
     found = _labelled(checkpoint, test_data(data, size=_size(checkpoint)), matched)
     return found, matched.said
 
@@ -54,16 +54,15 @@ def read_judging(checkpoint: Checkpoint, data: str, *, calibration: int | None, 
         RequestError: more calibration images than there are, or images or classes that do not fit the network.
         UnknownData, DamagedFile: as `read_test`.
     """
-    matched = match_classes(checkpoint, classes_of(data), data=data)
+    matched = match_data(checkpoint, data)
     there = search_split(data, seed=seed).train
     count = min(CALIBRATION_IMAGES, there) if calibration is None else calibration
     if not 1 <= count <= there:
         raise RequestError(
             f"--calibration {count}: {data} has {there:,} training images; give 1 to {there}, some hundreds are enough"
         )
-    place, at, number = data.rpartition("@")
-    few = f"{place if at and number.isdecimal() else data}@{count}"  # so that no other training image is decoded
-    found = search_data(few, seed=seed, size=_size(checkpoint))
+    # Fewer, so that no other training image is decoded.
+    found = search_data(fewer(data, count), seed=seed, size=_size(checkpoint))
     calibrates = _labelled(checkpoint, found.train, matched).images
     return JudgingData(calibrates, _labelled(checkpoint, _some(found.validation, seed=seed), matched))
 

@@ -16,6 +16,7 @@ from mnas_evo.shipping.runners import Floats, all_logits, normalised, onnx_runne
 from mnas_evo.shipping.within_points import quantise_within
 from mnas_evo.training.checkpoint import Checkpoint
 
+_ERRS = 0.75
 _SESSION = "session.x64quantprecision=1 as a session option keeps sums exact on x86 processors without VNNI"
 
 
@@ -65,8 +66,8 @@ class _Judge:
 
     @property
     def has_learnt(self) -> bool:
-        """Whether fp32 is right at least twice as often as a guess, or always where there is one class."""
-        return self._top1 >= min(1.0, 2 / self._checkpoint.network.frame.classes)
+        """Whether fp32 knows something to lose."""
+        return has_learnt(self._top1, classes=self._checkpoint.network.frame.classes)
 
     def __call__(self, content: bytes) -> tuple[float, float]:
         """Points of top-1 that a file loses, and its divergence."""
@@ -78,6 +79,11 @@ class _Judge:
     def _logits_of(self, content: bytes) -> Floats:
         run = onnx_runner(content, threads=torch.get_num_threads())
         return all_logits(run, self._checkpoint, self._validation.images)
+
+
+def has_learnt(top1: float, *, classes: int) -> bool:
+    """Whether a share of right answers means errors of at most three quarters of what a guess errs."""
+    return 1 - top1 <= _ERRS * (1 - 1 / classes)
 
 
 def _share_right(logits: Floats, validation: Labelled) -> float:

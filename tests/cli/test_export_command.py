@@ -123,3 +123,20 @@ def test_where_nothing_can_be_written_one_line_says_so(
     status, out, err = said([str(model), "--out", out_path], capsys)
     assert (status, out) == (2, "")
     assert err.splitlines()[-1].startswith("mnas-evo: ") and out_path.split("/")[0] in err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(["--out", "model.pt"], "give --out model.onnx"), (["--out", "model.onnx", "--seed", "3"], "are for --int8")],
+)
+def test_what_would_write_over_a_checkpoint_or_mean_nothing_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, given: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = as_if_trained(lower(NETWORK))
+    normalisation = Normalisation((127.0,), (60.0,))
+    save_checkpoint(tmp_path / "model.pt", Checkpoint(NETWORK, tuple("0123456789"), "digits", normalisation, module))
+    before = (tmp_path / "model.pt").read_bytes()
+    assert run(["export", "model.pt", *given]) == 2
+    assert said in capsys.readouterr().err
+    assert (tmp_path / "model.pt").read_bytes() == before

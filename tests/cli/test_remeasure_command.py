@@ -153,3 +153,9 @@ def test_a_search_for_several_devices_is_measured_on_one_of_them(job: Path, devi
     assert run([*arguments, "--table", "other"]) == 0
     out = capsys.readouterr().out
     assert "ms on other" in out and "next: mnas-evo train 16x16x1/" in out
+
+
+@pytest.mark.parametrize("target", ["0", "-3", "nan"])
+def test_a_budget_that_is_none_is_refused(job: Path, device: object, capsys: Capture, target: str) -> None:
+    status, _, error = said(job, "--target-ms", target, capsys=capsys)
+    assert status == 2 and "a latency budget is a positive number of ms" in error

@@ -109,6 +109,8 @@ def test_it_trains_on_images_brought_to_each_size(
         (("--no-train", "--on", "pixel"), "unknown target 'pixel'"),
         (("--no-train", "--table", "nowhere"), "no table at 'nowhere'"),
         (("--data", "letters"), "letters"),
+        (("--data", "digits", "--workers", "0"), "workers is at least 1, not 0"),
+        (("--no-train", "--target-ms", "0"), "a positive number of ms, not 0"),
         (("--data", "digits", "--recipe", "none"), "no recipe 'none'"),
     ],
 )

@@ -13,8 +13,9 @@ from sample_job import EVALUATIONS, build_run, build_table, build_training
 from strategies import TINY
 
 from mnas_evo.errors import DamagedFile, RequestError
-from mnas_evo.files import write_form
+from mnas_evo.files import read_form, write_form
 from mnas_evo.finalists.choose import knee
+from mnas_evo.finalists.final_training import TrainingForm
 from mnas_evo.latency.form import PredictorForm
 from mnas_evo.report.page import write_report
 from mnas_evo.report.palette import dark_by_light
@@ -270,7 +271,7 @@ def test_the_figures_of_an_evaluation_are_shown(job: Path) -> None:
     write_form(
         job / "training" / "evaluation.json",
         EvaluationForm(
-            network="x",
+            network=read_form(job / "training" / "training.json", TrainingForm).network,
             data="digits",
             images=66,
             class_names=("a", "b"),
@@ -288,6 +289,12 @@ def test_the_figures_of_an_evaluation_are_shown(job: Path) -> None:
     found = report(job)
     assert "On 66 test images it reaches 95.45 %." in found.words
     assert found.figures["figure-confusion"]["data"][0]["text"] == [["30", "2"], ["1", "33"]]
+
+
+def test_the_test_of_another_network_is_not_shown_as_this_ones(job: Path) -> None:
+    test_the_figures_of_an_evaluation_are_shown(job)
+    change_json(job / "training" / "evaluation.json", network="another/x/y")
+    assert "66 test images" not in report(job).words
 
 
 def test_texts_from_files_are_escaped(job: Path) -> None:

@@ -387,3 +387,10 @@ def test_points_survive_being_written(tmp_path: Path) -> None:
     points = [replace(p, ms=0.1 + 0.2, top1=100 / 3, note="a, b\nc", failure='"x"') for p in study.points]
     write_points(replace(study, points=tuple(points)))
     assert read_study(tmp_path).points == tuple(points)
+
+
+def test_one_larger_input_alone_leaves_the_comparison_as_it_was() -> None:
+    before = verdict.smaller_over_narrower(study_of(FASTER_NARROW), "one")
+    grown = study_of({**FASTER_NARROW, (1.0, 256): (11.0, 91.0)})
+    assert before is not None and verdict.smaller_over_narrower(grown, "one") == before
+    assert [point.resolution for point in verdict.by_width(grown, "one")] == [224, 224]

@@ -247,3 +247,9 @@ def test_the_same_figures_give_the_same_files_and_the_users_style_stays(tmp_path
     assert dict(matplotlib.rcParams) == before
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+
+
+def test_a_file_where_the_folder_should_be_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("something")
+    with pytest.raises(RequestError, match="is no folder"):
+        run(tmp_path / "out", checkpoint(DIGITS, tuple("0123456789")))

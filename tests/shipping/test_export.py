@@ -109,6 +109,16 @@ def test_a_network_that_knows_nothing_is_not_searched_for_what_to_save(tmp_path:
     assert form.calibration is not None and len(form.calibration.trials) == 1
 
 
+@pytest.mark.parametrize(
+    ("top1", "classes", "learnt"),
+    [(0.99, 2, True), (0.7, 2, True), (0.52, 2, False), (0.3, 10, False), (0.4, 10, True), (0.1, 1000, False)],
+)
+def test_what_has_been_learnt_is_told_from_chance_for_few_classes_and_many(
+    top1: float, classes: int, learnt: bool
+) -> None:
+    assert making_int8.has_learnt(top1, classes=classes) is learnt
+
+
 def test_fp32_alone_is_checked_on_test_images_where_data_are_given(checkpoint: Checkpoint, tmp_path: Path) -> None:
     bare = export(checkpoint, tmp_path / "m.onnx", seconds=0.0)
     assert (bare.data, bare.images, bare.fp32.top1, bare.int8) == (None, 0, None, None)
