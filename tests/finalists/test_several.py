@@ -30,13 +30,18 @@ def test_each_training_has_a_folder_and_the_summary_what_they_came_to(tmp_path: 
     assert told == sorted(told) and told[-1] == 1.0
 
 
-def test_processes_train_what_one_trains_and_what_has_ended_is_not_done_again(tmp_path: Path) -> None:
-    alone = train_several(tmp_path / "one", REQUESTS, seeds=[0])
-    assert train_several(tmp_path / "two", REQUESTS, seeds=[0], workers=2) == alone
+def test_what_has_ended_is_not_done_again_and_more_seeds_are_added(tmp_path: Path) -> None:
+    alone = train_several(tmp_path, REQUESTS, seeds=[0])
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.pt")}
-    more = train_several(tmp_path / "one", REQUESTS, seeds=[0, 1])
+    more = train_several(tmp_path, REQUESTS, seeds=[0, 1])
     assert [one.top1[0] for one in more] == [one.top1[0] for one in alone]
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+@pytest.mark.slow
+def test_processes_train_what_one_trains(tmp_path: Path) -> None:
+    alone = train_several(tmp_path / "one", REQUESTS, seeds=[0])
+    assert train_several(tmp_path / "two", REQUESTS, seeds=[0], workers=2) == alone
 
 
 def test_one_that_fails_keeps_no_other_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
