@@ -79,11 +79,7 @@ def _panel(study: Study, chosen: Line, name: str, title: str, label: Callable[[P
     if not drawn:
         return None
     _finish(figure, study, x, y)
-    fixed = sorted(
-        {point.resolution if name == "width" else point.width for n in _names(study) for point in chosen(study, n)}
-    )
-    at = f"at an input of {fixed[-1]:g}x{fixed[-1]:g}" if name == "width" else f"at width {fixed[0]:g}"
-    caption = f"{title} {at}: {text(', '.join(label(point) for point in chosen(study, _names(study)[0])))}."
+    caption = _panel_caption([chosen(study, network) for network in _names(study)], name, title, label)
     return Plot(
         f"scaling-{name}",
         title,
@@ -93,6 +89,18 @@ def _panel(study: Study, chosen: Line, name: str, title: str, label: Callable[[P
         "table holds its values.",
         tall=True,
     )
+
+
+def _panel_caption(lines: Sequence[Sequence[Point]], name: str, title: str, label: Callable[[Point], str]) -> str:
+    """What its lines have in common, and the points where they have them in common too."""
+    fixed = {point.resolution if name == "width" else point.width for line in lines for point in line}
+    if len(fixed) > 1:
+        at = "at each network's largest input" if name == "width" else "at the width of each that is nearest 1"
+    else:
+        (only,) = fixed
+        at = f"at an input of {only:g}x{only:g}" if name == "width" else f"at width {only:g}"
+    labels = {", ".join(label(point) for point in line) for line in lines}
+    return f"{title} {at}{f': {text(labels.pop())}' if len(labels) == 1 else ''}."
 
 
 def _series(
