@@ -91,10 +91,12 @@ def _chosen_sentences(job: Job) -> list[str]:
         said[0] += f" runs in {ms(known.measured_ms)}, measured."
     elif known and known.predicted_ms is not None:
         said[0] += f" is predicted to run in {ms(known.predicted_ms)}; it was not measured as a whole."
+    elif job.training and job.training.evaluation:
+        said[0] += f" runs in {ms(job.training.evaluation.latency_ms)}, measured when it was tested."
     else:
         said[0] += " has no known latency here."
-    if job.training and job.training.form.epochs:
-        said.append(f"Its last validation top-1 is {percent(job.training.form.epochs[-1].top1)}.")
+    if job.training and (best := job.training.form.best):
+        said.append(f"Its best validation top-1 is {percent(best.top1)}, after epoch {best.number}.")
         if (tested := job.training.evaluation) is not None:
             said.append(f"On {several(tested.images, 'test image')} it reaches {percent(tested.metrics.top1)}.")
     return said
@@ -163,10 +165,11 @@ def _chosen_tiles(chosen: Chosen | None) -> list[_Tile]:
 
 
 def _training_tiles(training: TrainingPart | None) -> list[_Tile]:
-    if training is None or not training.form.epochs:
+    best = training.form.best if training else None
+    if training is None or best is None:
         return []
-    epochs = training.form.epochs
-    tiles = [("Trained to the end", percent(epochs[-1].top1), f"validation top-1, {several(len(epochs), 'epoch')}")]
+    of = f"of {several(len(training.form.epochs), 'epoch')}"
+    tiles = [("Final training", percent(best.top1), f"validation top-1, epoch {best.number} {of}")]
     if (tested := training.evaluation) is not None:
         tiles.append(("On test images", percent(tested.metrics.top1), f"top-1 on {several(tested.images, 'image')}"))
     return tiles
