@@ -21,6 +21,7 @@ from mnas_evo.data.images import Images
 from mnas_evo.errors import DamagedFile, RequestError
 from mnas_evo.training.batches import Batches
 from mnas_evo.training.checkpoint import Checkpoint
+from mnas_evo.training.memory import freed_memory_kept
 from mnas_evo.training.pixels import pixels_on
 
 BINS = 15
@@ -136,10 +137,11 @@ def evaluate_checkpoint(
     known = images.labels if labels is None else labels
     check_images(checkpoint, images, known)
     parts, done = [], 0
-    for part in _answers(checkpoint, images, torch.from_numpy(known)):
-        parts.append(part)
-        done += len(part.labels)
-        progress(done / len(images), f"{done:,} of {len(images):,} images")
+    with freed_memory_kept():
+        for part in _answers(checkpoint, images, torch.from_numpy(known)):
+            parts.append(part)
+            done += len(part.labels)
+            progress(done / len(images), f"{done:,} of {len(images):,} images")
     return metrics(Answers.joined(parts))
 
 
