@@ -14,8 +14,8 @@ from mnas_evo.report.comparison_figures import (
     hypervolume_plots,
     sample_plots,
 )
-from mnas_evo.report.plot import plots_html
-from mnas_evo.report.summary import Section, rows_html
+from mnas_evo.report.section import Body, Section, row
+from mnas_evo.report.summary import rows_html
 from mnas_evo.report.words import several, text
 
 _SPACE = "\u00a0"
@@ -73,7 +73,7 @@ def _summary(found: Comparison) -> Section:
         "range: less is better.</p>"
     )
     table = rows_html(header, rows, caption=caption, marked=marked if len(rows) > 1 else None)
-    return Section("summary", "Summary", f"<p>{text(found.answer)}</p>{table}{words}")
+    return Section("summary", "Summary", (f"<p>{text(found.answer)}</p>", table, words))
 
 
 def _cell(figure: Figure, *, digits: int = 2) -> str:
@@ -84,24 +84,22 @@ def _cell(figure: Figure, *, digits: int = 2) -> str:
 
 
 def _fronts(found: Comparison, drawing: Drawing) -> Section:
-    return Section(
-        "fronts", "Fronts", plots_html(attained_plot(drawing, found)) + plots_html(fronts_plot(drawing, found))
-    )
+    return Section("fronts", "Fronts", (row(attained_plot(drawing, found)), row(fronts_plot(drawing, found))))
 
 
 def _curves(found: Comparison, drawing: Drawing) -> Section:
-    return Section("curves", "On the way", plots_html(*hypervolume_plots(drawing, found)))
+    return Section("curves", "On the way", (row(*hypervolume_plots(drawing, found)),))
 
 
 def _tests(found: Comparison) -> Section:
     if not found.tests:
-        return Section("tests", "Tests", "<p>One algorithm alone leaves nothing to test.</p>")
+        return Section("tests", "Tests", ("<p>One algorithm alone leaves nothing to test.</p>",))
     words = (
         "<p>Mann-Whitney's U test, two-sided, on the hypervolume within the whole front's reference point, one value a "
         "seed. A12 (Vargha and Delaney) is the share of pairs of runs in which the first of the two covers more: "
         "at 0.5 neither is ahead, at 0 or 1 one always is.</p>"
     )
-    return Section("tests", "Tests", words + _tests_html(found.tests, "Hypervolume"))
+    return Section("tests", "Tests", (words, _tests_html(found.tests, "Hypervolume")))
 
 
 def _tests_html(tests: Sequence[PairTest], what: str) -> str:
@@ -127,23 +125,21 @@ def _rewards(found: Comparison) -> Section:
         rows = [[text(name), _cell(best, digits=4)] for name, best in one.best.items()]
         html += rows_html(("Algorithm", "Best reward"), rows, caption=f"{words}.")
         html += _tests_html(one.tests, words) if one.tests else ""
-    return Section("rewards", "By their own reward", html)
+    return Section("rewards", "By their own reward", (html,))
 
 
 def _controllers(found: Comparison, drawing: Drawing) -> Section:
-    html = "".join(
-        plots_html(*sample_plots(samples, number, drawing)) for number, samples in enumerate(drawing.samples)
-    )
+    drawn = [row(*sample_plots(samples, number, drawing)) for number, samples in enumerate(drawing.samples)]
+    body: Body = (*drawn, row(entropy_plot(drawing)))
     facts = [
         [text(name), text(fact), _cell(figure, digits=3)]
         for name, one in found.algorithms.items()
         for fact, figure in one.facts.items()
     ]
-    html += plots_html(entropy_plot(drawing))
     if facts:
         caption = "What searchers said of themselves after their last batch."
-        html += rows_html(("Algorithm", "Figure", "Value"), facts, caption=caption)
-    return Section("controllers", "What controllers drew", html)
+        body = (*body, rows_html(("Algorithm", "Figure", "Value"), facts, caption=caption))
+    return Section("controllers", "What controllers drew", body)
 
 
 def _runs(found: Comparison) -> Section:
@@ -161,5 +157,5 @@ def _runs(found: Comparison) -> Section:
     ]
     header = ("Run", "Ended by", "Distinct", "Draws", "")
     return Section(
-        "runs", "Runs", asked + rows_html(header, rows, caption="Each is a search that mnas-evo can report on.")
+        "runs", "Runs", (asked, rows_html(header, rows, caption="Each is a search that mnas-evo can report on."))
     )

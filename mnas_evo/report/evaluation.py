@@ -1,7 +1,7 @@
 """What a trained network's test showed: its figures, those of each class, and what was taken for what."""
 
 from mnas_evo.report.evaluation_figures import MOST_CLASSES, calibration_plot, confusion_plot, predictions_plot
-from mnas_evo.report.plot import plot_html, plots_html
+from mnas_evo.report.section import Body, row
 from mnas_evo.report.summary import rows_html
 from mnas_evo.report.words import ms, percent, several, text
 from mnas_evo.shipping.evaluation import EvaluationForm
@@ -9,16 +9,13 @@ from mnas_evo.shipping.evaluation import EvaluationForm
 MOST_ROWS = 20  # of the table of classes; of more the worst are shown
 
 
-def evaluation_html(tested: EvaluationForm) -> str:
+def evaluation_body(tested: EvaluationForm) -> Body:
     """The test's part of the training's section."""
-    confusion, table = confusion_plot(tested), _figures_table(tested)
-    html = f'<div class="plots n2">{table}{plot_html(confusion)}</div>' if confusion else table
-    if tested.classes_said:
-        html += f"<p>{text(tested.classes_said.capitalize())}.</p>"
+    words = f"<p>{text(tested.classes_said.capitalize())}.</p>" if tested.classes_said else ""
     if len(tested.class_names) > MOST_CLASSES:
-        html += f"<p>A matrix of {len(tested.class_names):,} classes is not drawn here; confusion.svg is it.</p>"
-    html += plots_html(predictions_plot(tested), calibration_plot(tested))
-    return html + _classes_table(tested)
+        words += f"<p>A matrix of {len(tested.class_names):,} classes is not drawn here; confusion.svg is it.</p>"
+    figures = row(_figures_table(tested), confusion_plot(tested))
+    return (figures, words, row(predictions_plot(tested), calibration_plot(tested)), _classes_table(tested))
 
 
 def _figures_table(tested: EvaluationForm) -> str:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from mnas_evo.report.folders import Chosen, RunPart
-from mnas_evo.report.summary import Section, network_html
+from mnas_evo.report.section import Section
+from mnas_evo.report.summary import network_html
 from mnas_evo.report.words import count, inside, interval, plain_ms, sizes, text
 from mnas_evo.search.front import Candidate
 
@@ -35,7 +36,7 @@ def front_section(run: RunPart, chosen: Chosen | None) -> Section:
 <table class="front" role="table" id="front-table" style="--columns: {len(columns) - 1}">
 <thead role="rowgroup"><tr role="row">{head}</tr></thead>
 <tbody role="rowgroup">{rows}</tbody></table>"""
-    return Section("networks", "The networks of the front", html)
+    return Section("networks", "The networks of the front", (html,))
 
 
 def _columns(ordered: list[Candidate], chosen: str | None) -> dict[str, list[_Cell]]:

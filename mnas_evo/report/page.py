@@ -15,8 +15,9 @@ from mnas_evo.report.folders import read_job
 from mnas_evo.report.palette import dark_by_light
 from mnas_evo.report.plot import script_json
 from mnas_evo.report.scaling import is_scaling, scaling_sections
+from mnas_evo.report.section import Section, section_html
 from mnas_evo.report.sections import sections
-from mnas_evo.report.summary import Section, summary_section
+from mnas_evo.report.summary import summary_section
 from mnas_evo.report.words import text
 
 # The page loads nothing: what is not in it is refused by the browser.
@@ -50,7 +51,7 @@ def _parts(folder: Path) -> list[Section]:
 def _page(folder: Path, parts: Sequence[Section]) -> str:
     name = text(folder.resolve().name)
     links = "".join(f'<li><a href="#{part.name}">{text(part.title)}</a></li>' for part in parts)
-    body = "".join(_section_html(part) for part in parts)
+    body = "".join(section_html(part) for part in parts)
     written = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -82,14 +83,6 @@ unless the batch says otherwise.</p></footer>
 </body>
 </html>
 """
-
-
-def _section_html(part: Section) -> str:
-    heading = f"{part.name}-title"
-    return (
-        f'<section id="{part.name}" aria-labelledby="{heading}"><h2 id="{heading}">{text(part.title)}</h2>'
-        f"{part.html}</section>"
-    )
 
 
 def _bundled(name: str) -> str:

@@ -132,12 +132,6 @@ def plot_html(plot: Plot) -> str:
 </figure>"""
 
 
-def plots_html(*plots: Plot | None) -> str:
-    """Those figures that there are, side by side."""
-    drawn = [plot_html(plot) for plot in plots if plot is not None]
-    return f'<div class="plots n{len(drawn)}">{"".join(drawn)}</div>' if drawn else ""
-
-
 def _packed(figure: go.Figure) -> dict[str, Any]:
     """A figure whose points' texts are numbers of lines: thousands of architectures share a few hundred of them."""
     drawing = json.loads(figure.to_json())

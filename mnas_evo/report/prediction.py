@@ -11,8 +11,8 @@ from mnas_evo.latency.scoring import Quality
 from mnas_evo.report.folders import RunPart, TablePart
 from mnas_evo.report.latency_figures import agreement_plot, off_percent, remeasured, residual_plot
 from mnas_evo.report.learning import learning_plot, learning_words
-from mnas_evo.report.plot import plot_html, plots_html
-from mnas_evo.report.summary import Section, blocks_html, rows_html
+from mnas_evo.report.section import Body, Section, row
+from mnas_evo.report.summary import blocks_html, rows_html
 from mnas_evo.report.words import inside, percent, plain_ms, several, short_network, text
 
 WORST = 10
@@ -32,13 +32,12 @@ _METHOD_WORDS_WITHOUT_ROWS = _METHOD_WORDS | {
 
 def prediction_section(table: TablePart, run: RunPart | None) -> Section:
     """Predicted against measured, out of fold and of networks of the search."""
-    html = plots_html(agreement_plot(table, run), residual_plot(table, run))
+    drawn = row(agreement_plot(table, run), residual_plot(table, run))
     if table.fit is None:
-        html = f"<p>{_without_fit(table)}</p>{html}"
+        body: Body = (f"<p>{_without_fit(table)}</p>", drawn)
     else:
-        html += f"{_fit_words(table, table.fit)}{_methods_table(table.fit)}{_parts(table.fit)}"
-        html += _worst_table(table.held_out)
-    return Section("prediction", "Predicted latency", html + _again_words(run))
+        body = (drawn, *_fit_body(table, table.fit), _worst_table(table.held_out))
+    return Section("prediction", "Predicted latency", (*body, _again_words(run)))
 
 
 def _without_fit(table: TablePart) -> str:
@@ -48,6 +47,10 @@ def _without_fit(table: TablePart) -> str:
         "The table holds no sampled network to fit a predictor on: latencies are the bare sums of its "
         f"{several(len(table.table.rows), 'row')}, without an interval, and how far they are off is not known here."
     )
+
+
+def _fit_body(table: TablePart, fit: PredictorForm) -> Body:
+    return (_fit_words(table, fit), _methods_table(fit), row(_fifths_table(fit), learning_plot(fit)))
 
 
 def _fit_words(table: TablePart, fit: PredictorForm) -> str:
@@ -96,12 +99,6 @@ def _figures(quality: Quality) -> list[str]:
     shares = (f"{share:.1f}" for share in (quality.w1, quality.w5, quality.w10))
     ranks = (f"{rank:.3f}" for rank in (quality.kendall, quality.spearman))
     return [f"{quality.mape:.2f}", *shares, plain_ms(quality.rmse_ms), *ranks]
-
-
-def _parts(fit: PredictorForm) -> str:
-    """The fifths, and beside them the learning curve, where there is one."""
-    fifths, curve = _fifths_table(fit), learning_plot(fit)
-    return f'<div class="plots n2">{fifths}{plot_html(curve)}</div>' if curve else fifths
 
 
 def _fifths_table(fit: PredictorForm) -> str:

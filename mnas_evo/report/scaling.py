@@ -6,8 +6,9 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from mnas_evo.report.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION
-from mnas_evo.report.plot import Plot, Range, Views, empty_figure, line, plots_html, points
-from mnas_evo.report.summary import Section, network_html, rows_html
+from mnas_evo.report.plot import Plot, Range, Views, empty_figure, line, points
+from mnas_evo.report.section import Section, row
+from mnas_evo.report.summary import network_html, rows_html
 from mnas_evo.report.words import axis, axis_words, count, hover, ms, percent, plain_ms, several, text
 from mnas_evo.scaling.points import BESIDE, SCALING, Point, Study, read_study
 from mnas_evo.scaling.verdict import by_resolution, by_width, cost, cost_of, front, words
@@ -32,7 +33,7 @@ def scaling_sections(folder: Path) -> list[Section]:
     """
     study = read_study(folder)
     found = [_summary(study), _figures(study), _table(study), _networks(study)]
-    return [section for section in found if section.html]
+    return [section for section in found if not section.is_empty]
 
 
 def _summary(study: Study) -> Section:
@@ -53,15 +54,13 @@ def _summary(study: Study) -> Section:
     else:
         said.append("None was trained.")
     told = "".join(f"<p>{text(sentence)}</p>" for sentence in words(study))
-    return Section("summary", "Summary", f"<p>{' '.join(said)}</p>{told}")
+    return Section("summary", "Summary", (f"<p>{' '.join(said)}</p>{told}",))
 
 
 def _figures(study: Study) -> Section:
     narrowed = _panel(study, by_width, "width", "Width multipliers", lambda point: f"x{point.width:g}")
     shrunken = _panel(study, by_resolution, "input", "Input sizes", lambda point: f"{point.resolution}")
-    return Section(
-        "figures", "Narrower layers, smaller images", plots_html(narrowed, shrunken) + plots_html(_all(study))
-    )
+    return Section("figures", "Narrower layers, smaller images", (row(narrowed, shrunken), row(_all(study))))
 
 
 def _panel(study: Study, chosen: Line, name: str, title: str, label: Callable[[Point], str]) -> Plot | None:
@@ -295,7 +294,7 @@ def _table(study: Study) -> Section:
         for point in study.points
     ]
     caption = "Every scaled network; latencies with their intervals." if timed else "Every scaled network."
-    return Section("points", "All points", rows_html(header, rows, caption=caption))
+    return Section("points", "All points", (rows_html(header, rows, caption=caption),))
 
 
 def _latency_cell(point: Point) -> str:
@@ -315,4 +314,4 @@ def _networks(study: Study) -> Section:
     html = "".join(
         f"<h3>{text(name)}</h3><p>{network_html(network)}</p>" for name, network in study.form.networks.items()
     )
-    return Section("networks", "The networks at width 1", html)
+    return Section("networks", "The networks at width 1", (html,))

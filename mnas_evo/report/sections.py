@@ -1,15 +1,15 @@
 """The page's sections below its head, each from one part of the job; a part that is not ready is said in a sentence."""
 
 from mnas_evo.latency.table import CampaignFacts
-from mnas_evo.report.evaluation import evaluation_html
+from mnas_evo.report.evaluation import evaluation_body
 from mnas_evo.report.folders import Job, RunPart, TablePart, TrainingPart
 from mnas_evo.report.front_figure import front_plot, published
 from mnas_evo.report.front_table import front_section
 from mnas_evo.report.latency_figures import reference_plot, spread_plot
-from mnas_evo.report.plot import plots_html
 from mnas_evo.report.prediction import prediction_section
 from mnas_evo.report.progress_figures import hypervolume_plot, proxy_plot, training_plots
-from mnas_evo.report.summary import Section, network_html
+from mnas_evo.report.section import Section, row
+from mnas_evo.report.summary import network_html
 from mnas_evo.report.words import axis_words, limit, percent, several, text
 
 
@@ -31,21 +31,21 @@ def sections(job: Job) -> list[Section]:
 
 def _front(job: Job, run: RunPart) -> Section:
     if not run.front:
-        return Section("front", "The front", "<p>Nothing has been evaluated to an end yet, so there is no front.</p>")
+        return Section(
+            "front", "The front", ("<p>Nothing has been evaluated to an end yet, so there is no front.</p>",)
+        )
     plot = front_plot(run, job.table, job.chosen)
     known = {name for name, _, _, _ in published(run, job.table)}
     said = [name for name in run.landmark_names.values() if name not in known]
     beside = f"<p>Not drawn, for their top-1 or latency is not known here: {text(', '.join(said))}.</p>" if said else ""
-    return Section("front", "The front", plots_html(plot) + beside)
+    return Section("front", "The front", (row(plot), beside))
 
 
 def _noise(table: TablePart) -> Section:
-    html = plots_html(reference_plot(table), spread_plot(table))
-    if not table.table.campaigns:
-        html += "<p>The times were measured elsewhere and imported; their noise is not known.</p>"
-    else:
-        html += _campaign_words(table, table.table.campaigns[-1])
-    return Section("noise", "Noise of the measurements", html)
+    words = "<p>The times were measured elsewhere and imported; their noise is not known.</p>"
+    if table.table.campaigns:
+        words = _campaign_words(table, table.table.campaigns[-1])
+    return Section("noise", "Noise of the measurements", (row(reference_plot(table), spread_plot(table)), words))
 
 
 def _campaign_words(table: TablePart, last: CampaignFacts) -> str:
@@ -76,7 +76,7 @@ def _search(run: RunPart) -> Section:
         f"seed {form.seed}. Versions: {versions}.</p>"
     )
     if not run.evaluated:
-        return Section("search", "The search", f"{asked}<p>Nothing has been evaluated to an end yet.</p>")
+        return Section("search", "The search", (f"{asked}<p>Nothing has been evaluated to an end yet.</p>",))
     paid = run.paid
     repeats = sum(tell.repeat for tell in run.tells)
     outside = sum(tell.violation > 0 and not tell.repeat for tell in run.tells)
@@ -92,7 +92,7 @@ def _search(run: RunPart) -> Section:
     )
     if failed:
         cost += f"<p>The first failure: {text(failed[0].message)}</p>"
-    return Section("search", "The search", plots_html(hypervolume_plot(run), proxy_plot(run)) + cost + asked)
+    return Section("search", "The search", (row(hypervolume_plot(run), proxy_plot(run)), cost, asked))
 
 
 def _training(training: TrainingPart) -> Section:
@@ -102,7 +102,6 @@ def _training(training: TrainingPart) -> Section:
         f"{text(recipe.optimizer)}, learning rate {recipe.learning_rate:g}, batch {recipe.batch}, seed {form.seed}.</p>"
         f"{network_html(form.network)}"
     )
-    html = plots_html(*training_plots(training)) if form.epochs else "<p>The training has not come to its end yet.</p>"
-    if training.evaluation is not None:
-        html += evaluation_html(training.evaluation)
-    return Section("training", "Final training", html + asked)
+    drawn = row(*training_plots(training)) if form.epochs else "<p>The training has not come to its end yet.</p>"
+    tested = evaluation_body(training.evaluation) if training.evaluation else ()
+    return Section("training", "Final training", (drawn, *tested, asked))

@@ -1,19 +1,10 @@
 """The head of the page: what was found, in sentences and in a few figures, and the network that was chosen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mnas_evo.report.folders import Chosen, Job, RunPart, TablePart, TrainingPart
+from mnas_evo.report.section import Section
 from mnas_evo.report.words import block_lines, count, ms, percent, several, sizes, text
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: its anchor, its heading, its HTML."""
-
-    name: str
-    title: str
-    html: str
 
 
 def summary_section(job: Job) -> Section:
@@ -25,7 +16,7 @@ def summary_section(job: Job) -> Section:
     ]
     words = "".join(f"<p>{' '.join(sentences)}</p>" for sentences in paragraphs if sentences)
     chosen = _chosen_html(job.chosen) if job.chosen else ""
-    return Section("summary", "Summary", f"{words}{_tiles(job)}{chosen}")
+    return Section("summary", "Summary", (words, _tiles(job), chosen))
 
 
 def device_words(table: TablePart) -> str:
