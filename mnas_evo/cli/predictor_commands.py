@@ -174,7 +174,7 @@ def predict(
             "notes": predictor.notes(network, float(ms)),
         }
         if by_block:
-            row["blocks_ms"] = predictor.by_place(lower(network))
+            (row["blocks_ms"],) = predictor.by_place([lower(network)])
         rows.append(row)
     if json:
         print_json(rows)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -51,10 +51,11 @@ _ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedde
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A status with text, by default JSON, or with a file as it lies."""
+    """A status with text, by default JSON, or with a file as it lies; `headers` go before those of the server."""
 
     status: int = 200
     content: bytes | Path = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Site(Protocol):
@@ -243,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, reply: Reply) -> None:
         if isinstance(reply.content, bytes):
-            self._head(reply.status, len(reply.content), "application/json")
+            self._head(reply.status, len(reply.content), "application/json", **reply.headers)
             self.wfile.write(reply.content)
             return
         try:
@@ -253,14 +254,13 @@ class _Handler(BaseHTTPRequestHandler):
             return
         with file:
             kind = KINDS.get(reply.content.suffix, "application/octet-stream")
-            self._head(reply.status, reply.content.stat().st_size, kind)
+            self._head(reply.status, reply.content.stat().st_size, kind, **reply.headers)
             shutil.copyfileobj(file, self.wfile)
 
     def _head(self, status: int, length: int, kind: str, **more: str) -> None:
         self.send_response_only(status)
-        for name, value in (self.server.headers | more).items():
+        for name, value in (self.server.headers | {"Content-Type": kind} | more).items():
             self.send_header(name, value)
-        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(length))
         self.end_headers()
 

@@ -4,7 +4,7 @@ Everything it says of itself is out of fold. A table of rows alone, with no meas
 bare sum of its rows, and has no intervals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from mnas_evo.latency.model import Model
 from mnas_evo.latency.rows import OwnRows, Rows, read_borrowed
 from mnas_evo.latency.table import Table, measurements_fingerprint, read_table, table_fingerprint
 from mnas_evo.space.architecture import Network
-from mnas_evo.space.graph import Graph
+from mnas_evo.space.graph import Graph, Layer
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import parse_network
 from mnas_evo.space.space import Genes, GeneSums, SearchSpace
@@ -59,26 +59,39 @@ class LatencyPredictor:
         Raises:
             UnmeasuredOp: a row is missing.
         """
-        layers = dict.fromkeys(layer for graph in graphs for layer in graph.layers)
-        known = {layer: self.model.of_layer(layer) for layer in layers}
-        sums = [np.sum([known[layer] for layer in graph.layers], axis=0) for graph in graphs]
-        return self.model.predict(np.array(sums) if sums else np.zeros((0, self.model.width)))
+        return self.model.predict(self._sums(graphs, self._of_layers(graphs)))
 
-    def by_place(self, graph: Graph) -> dict[str, float]:
-        """ms by block: `overhead` where a call has a fixed cost, `stem`, each block by its number, `head`, ...
+    def by_place(self, graphs: Sequence[Graph]) -> list[dict[str, float]]:
+        """ms by block of each network: `overhead` where a call has a fixed cost, `stem`, blocks by number, `head`, ...
 
         They add up to the prediction; a correction is spread over all in proportion. What lifts a prediction to the
         least that there is, is `least`. A share may be below 0: a layer that, where it stands, costs less than the
         features that it brings along.
+
+        Raises:
+            UnmeasuredOp: a row is missing.
         """
+        of_layers = self._of_layers(graphs)
+        said = self.model.ms(self._sums(graphs, of_layers))
+        return [self._shares(graph, float(ms), of_layers) for graph, ms in zip(graphs, said, strict=True)]
+
+    def _shares(self, graph: Graph, said_ms: float, of_layers: Mapping[Layer, Matrix]) -> dict[str, float]:
         found = {"overhead": self.model.additive.overhead_ms} if self.form is not None else {}
         for place, layer in zip(graph.places, graph.layers, strict=True):
             block = place.split(".")[0]
-            found[block] = found.get(block, 0.0) + float(self.model.of_layer(layer)[0])
-        total, said = sum(found.values()), float(self.predict_graphs([graph]).value[0])
+            found[block] = found.get(block, 0.0) + float(of_layers[layer][0])
+        total = sum(found.values())
         if total < self.model.additive.least_ms:  # far from all that was measured: what it adds up to is no time
-            return {**found, "least": said - total}
-        return {block: ms * said / total for block, ms in found.items()}
+            return {**found, "least": said_ms - total}
+        return {block: ms * said_ms / total for block, ms in found.items()}
+
+    def _of_layers(self, graphs: Sequence[Graph]) -> dict[Layer, Matrix]:
+        layers = dict.fromkeys(layer for graph in graphs for layer in graph.layers)
+        return {layer: self.model.of_layer(layer) for layer in layers}
+
+    def _sums(self, graphs: Sequence[Graph], of_layers: Mapping[Layer, Matrix]) -> Matrix:
+        sums = [np.sum([of_layers[layer] for layer in graph.layers], axis=0) for graph in graphs]
+        return np.array(sums) if sums else np.zeros((0, self.model.width))
 
     def notes(self, network: Network, ms: float) -> list[str]:
         """What makes this prediction of a network less sure than the table's figures say."""

@@ -11,8 +11,8 @@ from mnas_evo.report.words import axis, axis_words, candidate_hover, hover, limi
 from mnas_evo.search.front import Candidate
 from mnas_evo.search.objectives import is_latency
 
-# 8,000 architectures spelled out are 1.5 MB of the page; beyond, only those of the front are.
-SPELLED_OUT = 8_000
+# 6,000 architectures that are told block by block are 1.2 MB of the page; of more, only those of the front are.
+SPELLED_OUT = 6_000
 # A front that takes less of an axis than this, beside all that was evaluated and published, is shown from close by.
 SMALL_SHARE = 0.3
 _ROOM = 0.08
@@ -98,19 +98,15 @@ def _around(values: Sequence[float]) -> Range:
 
 
 def _evaluated(evaluated: Sequence[Candidate], x: str, y: str) -> go.Scatter:
-    spelled = len(evaluated) <= SPELLED_OUT
-    trace = points(
+    return points(
         [c.quantity(x) for c in evaluated],
         [c.quantity(y) for c in evaluated],
         name="evaluated",
         colour=GREY.light,
-        hover=[candidate_hover(c) for c in evaluated] if spelled else None,
+        hover=[candidate_hover(c) for c in evaluated] if len(evaluated) <= SPELLED_OUT else None,
         size=5,
         opacity=0.5,
     )
-    if not spelled:
-        trace.update(hoverinfo="x+y")
-    return trace
 
 
 def _compared(run: RunPart) -> list[Candidate]:

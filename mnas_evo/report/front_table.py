@@ -1,10 +1,12 @@
 """The front as a table that a click or a key sorts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mnas_evo.report.folders import Chosen, RunPart
+from mnas_evo.report.folders import Job, RunPart
+from mnas_evo.report.networks import BlockTimes, block_times
 from mnas_evo.report.section import Section
-from mnas_evo.report.summary import network_html
+from mnas_evo.report.summary import network_html, unfolding_html
 from mnas_evo.report.words import count, inside, interval, plain_ms, sizes, text
 from mnas_evo.search.front import Candidate
 
@@ -20,10 +22,12 @@ class _Cell:
 _ABSENT = _Cell('<span class="absent" title="not known">&ndash;</span>', None)
 
 
-def front_section(run: RunPart, chosen: Chosen | None) -> Section:
+def front_section(run: RunPart, job: Job) -> Section:
     """The front, fastest first, with a mark on the chosen network."""
     ordered = sorted(run.front, key=lambda c: (c.latency_ms is None, c.latency_ms or 0.0))
-    columns = _columns(ordered, chosen.network if chosen else None)
+    chosen = job.chosen.network if job.chosen else None
+    times = block_times(job.predictor, [c.network for c in ordered]) if job.predictor else {}
+    columns = _columns(ordered, chosen, times)
     head = "".join(_head_html(name) for name in columns)
     rows = "".join(
         '<tr role="row">' + "".join(_cell_html(name, cells[row]) for name, cells in columns.items()) + "</tr>"
@@ -33,13 +37,13 @@ def front_section(run: RunPart, chosen: Chosen | None) -> Section:
     if "In interval" in columns:
         said += " In interval: the measured time lies in the 90&nbsp;% interval, which stands under the prediction."
     html = f"""<p>{said}</p>
-<table class="front" role="table" id="front-table" style="--columns: {len(columns) - 1}">
+<table class="front sorted" role="table" id="front-table" style="--columns: {len(columns) - 1}">
 <thead role="rowgroup"><tr role="row">{head}</tr></thead>
 <tbody role="rowgroup">{rows}</tbody></table>"""
     return Section("networks", "The networks of the front", (html,))
 
 
-def _columns(ordered: list[Candidate], chosen: str | None) -> dict[str, list[_Cell]]:
+def _columns(ordered: list[Candidate], chosen: str | None, times: BlockTimes) -> dict[str, list[_Cell]]:
     """Cells by heading, without the columns that nothing is known for."""
     columns = {
         "Rank": [_Cell(str(rank), rank) for rank in range(1, len(ordered) + 1)],
@@ -49,7 +53,7 @@ def _columns(ordered: list[Candidate], chosen: str | None) -> dict[str, list[_Ce
         "In interval": [_inside(c) for c in ordered],
         "Parameters": [_size(c, 0) for c in ordered],
         "MACs": [_size(c, 1) for c in ordered],
-        "Network": [_network(c, chosen=c.network == chosen) for c in ordered],
+        "Network": [_network(c, times.get(c.network, ()), chosen=c.network == chosen) for c in ordered],
     }
     return {name: cells for name, cells in columns.items() if any(cell.key is not None for cell in cells)}
 
@@ -66,9 +70,10 @@ def _cell_html(name: str, cell: _Cell) -> str:
     return f'<td role="cell" data-label="{text(name)}" data-key="{key}">{cell.html}</td>'
 
 
-def _network(candidate: Candidate, *, chosen: bool) -> _Cell:
+def _network(candidate: Candidate, times: Sequence[float], *, chosen: bool) -> _Cell:
     mark = '<span class="chip">chosen</span> ' if chosen else ""
-    return _Cell(mark + network_html(candidate.network), candidate.network)
+    unfolding = unfolding_html(candidate.network, times, shown="Block by block")
+    return _Cell(f"{mark}{network_html(candidate.network)}{unfolding}", candidate.network)
 
 
 def _number(value: float | None, said: str) -> _Cell:

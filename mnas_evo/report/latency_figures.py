@@ -8,10 +8,11 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from mnas_evo.latency.form import HeldOut
-from mnas_evo.report.folders import RunPart, TablePart
+from mnas_evo.report.folders import RunPart, Series, TablePart
 from mnas_evo.report.palette import BLUE, GREY, INK, MUTED, VERMILLION
 from mnas_evo.report.plot import Plot, empty_figure, line, points
 from mnas_evo.report.words import (
+    Hover,
     candidate_hover,
     difference_percent,
     hover,
@@ -24,7 +25,7 @@ from mnas_evo.search.front import Candidate
 
 BAND = 5.0
 _SPREAD_BINS = 24
-_WINDOW = 15
+WINDOW = 15  # visits that a running median is taken over
 
 Matrix = NDArray[np.float64]
 
@@ -112,7 +113,7 @@ def _sampled(held_out: Sequence[HeldOut], y: Sequence[float]) -> go.Scatter:
     )
 
 
-def _held_out_hover(one: HeldOut) -> str:
+def _held_out_hover(one: HeldOut) -> Hover | str:
     said = (f"predicted {ms(one.predicted_ms)}", f"measured {ms(one.measured_ms)}", signed_percent(one.off_percent))
     return "<br>".join(said) if one.network is None else hover(*said, network=one.network)
 
@@ -129,11 +130,11 @@ def _again(found: Sequence[Candidate], y: Sequence[float]) -> go.Scatter:
     )
 
 
-def reference_plot(table: TablePart) -> Plot | None:
-    """The reference network's time over the newest campaign, percent of its median; None without raw runs."""
-    if not table.reference:
+def reference_plot(reference: Series, *, name: str = "reference") -> Plot | None:
+    """The reference network's time over a campaign, percent of its median; None without raw runs."""
+    if not reference:
         return None
-    times = np.array([time_ms for _, _, time_ms in table.reference])
+    times = np.array([time_ms for _, _, time_ms in reference])
     middle = float(np.median(times))
     off = 100 * (times / middle - 1)
     low, high = (float(edge) for edge in np.quantile(off, [0.005, 0.99]))
@@ -143,16 +144,18 @@ def reference_plot(table: TablePart) -> Plot | None:
     visits = range(1, len(times) + 1)
     texts = [
         f"pass {number + 1}, visit {visit}<br>{ms(time_ms)}<br>{signed_percent(float(change))}"
-        for visit, (number, _, time_ms), change in zip(visits, table.reference, off, strict=True)
+        for visit, (number, _, time_ms), change in zip(visits, reference, off, strict=True)
     ]
     figure.add_trace(
-        points(visits, [float(o) for o in off], name="visit", colour=BLUE.light, hover=texts, size=4, opacity=0.6)
+        points(
+            visits, [round(float(o), 3) for o in off], name="visit", colour=BLUE.light, hover=texts, size=4, opacity=0.6
+        )
     )
     figure.add_trace(
-        line(visits, _running_median(off), name="running median", colour=VERMILLION.light, width=2, hoverinfo="skip")
+        line(visits, running_median(off), name="running median", colour=VERMILLION.light, width=2, hoverinfo="skip")
     )
     figure.add_hline(0, line={"color": MUTED.light, "width": 1})
-    passes = [number for number, _, _ in table.reference]
+    passes = [number for number, _, _ in reference]
     for visit, (before, after) in enumerate(pairwise(passes), start=1):
         if before != after:
             figure.add_vline(visit + 0.5, line={"color": GREY.light, "width": 1, "dash": "dot"})
@@ -163,7 +166,7 @@ def reference_plot(table: TablePart) -> Plot | None:
         f" {several(beyond, 'visit')} beyond the axis, up to {signed_percent(float(off.max()))}." if beyond else ""
     )
     return Plot(
-        "reference",
+        name,
         "The reference network during the campaign",
         f"{several(len(times), 'visit')} between the others; the median is {ms(middle)}. Dotted lines part the passes."
         + highest,
@@ -173,10 +176,10 @@ def reference_plot(table: TablePart) -> Plot | None:
     )
 
 
-def _running_median(values: Matrix) -> list[float]:
-    """The median around each value; fewer values at the ends."""
-    half = _WINDOW // 2
-    return [float(np.median(values[max(0, i - half) : i + half + 1])) for i in range(len(values))]
+def running_median(values: Matrix) -> list[float]:
+    """The median around each value, of WINDOW values; of fewer at the ends."""
+    half = WINDOW // 2
+    return [round(float(np.median(values[max(0, i - half) : i + half + 1])), 3) for i in range(len(values))]
 
 
 def spread_plot(table: TablePart) -> Plot | None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from mnas_evo.report.networks import Networks
 from mnas_evo.report.palette import GREY, GRID, INK, MUTED, PANEL
-from mnas_evo.report.words import text
+from mnas_evo.report.words import Hover, text
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
@@ -84,19 +85,22 @@ def points(
     *,
     name: str,
     colour: str,
-    hover: Sequence[str] | None = None,
+    hover: Sequence[Hover | str] | None = None,
     **marker: Any,
 ) -> go.Scatter:
-    """Points of one kind, each with its text."""
-    return go.Scatter(
-        x=list(x),
-        y=list(y),
-        name=name,
-        mode="markers",
-        marker={"color": colour, "size": 8, **marker},
-        hovertext=list(hover) if hover is not None else None,
-        hoverinfo="skip" if hover is None else "text",
-    )
+    """Points of one kind, each with what it says when pointed at."""
+    style = {"color": colour, "size": 8, **marker}
+    said = {"hoverinfo": "skip"} if hover is None else pointed_at(hover)
+    return go.Scatter(x=list(x), y=list(y), name=name, mode="markers", marker=style, **said)
+
+
+def pointed_at(hover: Sequence[Hover | str]) -> dict[str, Any]:
+    """A trace's part that says its points; where one has a network, page.js shows them instead of Plotly."""
+    texts = [one if isinstance(one, str) else "\n".join(one.lines) for one in hover]
+    networks = [None if isinstance(one, str) else one.network for one in hover]
+    if not any(networks):
+        return {"hovertext": texts, "hoverinfo": "text"}
+    return {"hovertext": texts, "customdata": networks, "hoverinfo": "none"}
 
 
 def line(x: Sequence[float | None], y: Sequence[float | None], *, name: str, colour: str, **options: Any) -> go.Scatter:
@@ -106,13 +110,20 @@ def line(x: Sequence[float | None], y: Sequence[float | None], *, name: str, col
     return go.Scatter(x=list(x), y=list(y), name=name, mode="lines", line=style, **options)
 
 
+def steps(
+    edges: Sequence[float], share: Sequence[float], *, name: str, colour: str, hover: Sequence[str]
+) -> go.Scatter:
+    """A histogram's outline: shares (n,) between edges (n + 1,), each step with its text."""
+    outline = line([*edges], [*share, share[-1]], name=name, colour=colour, width=1.5, shape="hv")
+    return outline.update(hovertext=[*hover, hover[-1]], hoverinfo="text")
+
+
 def script_json(value: object) -> str:
     """JSON that may stand inside a script element: no text in it can end the element."""
-    as_text = json.dumps(value, separators=(",", ":"))
-    return as_text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
 
 
-def plot_html(plot: Plot) -> str:
+def plot_html(plot: Plot, networks: Networks) -> str:
     """A figure element; page.js draws what its script element holds."""
     choices = ""
     boxes = None
@@ -127,21 +138,27 @@ def plot_html(plot: Plot) -> str:
 <div class="plot-head"><h3>{text(plot.title)}</h3>{choices}</div>
 <ul class="legend"></ul>
 <div class="canvas" role="img" aria-label="{text(plot.shows)}"></div>
-<script type="application/json">{script_json(_packed(plot.figure))}</script>
+<script type="application/json">{script_json(_numbered(plot.figure, networks))}</script>
 <figcaption>{plot.caption}</figcaption>
 </figure>"""
 
 
-def _packed(figure: go.Figure) -> dict[str, Any]:
-    """A figure whose points' texts are numbers of lines: thousands of architectures share a few hundred of them."""
-    drawing = json.loads(figure.to_json())
-    lines: dict[str, int] = {}
+def _numbered(figure: go.Figure, networks: Networks) -> dict[str, Any]:
+    """A figure whose points name their networks by the numbers that these have on the page."""
+    drawing: dict[str, Any] = json.loads(figure.to_json())
     for trace in drawing["data"]:
-        if "hovertext" in trace:
-            trace["hovertext"] = [
-                [lines.setdefault(line, len(lines)) for line in said.split("<br>")] for said in trace["hovertext"]
-            ]
-    return {"lines": list(lines), "figure": drawing}
+        for axis in ("x", "y"):
+            if axis in trace:
+                trace[axis] = [_rounded(value) for value in trace[axis]]
+        if "customdata" in trace:
+            known = trace["customdata"]
+            trace["customdata"] = [None if one is None else networks.number(one) for one in known]
+    return drawing
+
+
+def _rounded(value: Any) -> Any:
+    """Six digits: more than can be seen, or was measured."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _choice(what: str, label: str, options: dict[str, str], *, chosen: str) -> str:

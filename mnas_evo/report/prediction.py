@@ -12,8 +12,8 @@ from mnas_evo.report.folders import RunPart, TablePart
 from mnas_evo.report.latency_figures import agreement_plot, off_percent, remeasured, residual_plot
 from mnas_evo.report.learning import learning_plot, learning_words
 from mnas_evo.report.section import Body, Section, row
-from mnas_evo.report.summary import blocks_html, rows_html
-from mnas_evo.report.words import inside, percent, plain_ms, several, short_network, text
+from mnas_evo.report.summary import rows_html, unfolding_html
+from mnas_evo.report.words import inside, percent, plain_ms, several, text
 
 WORST = 10
 _METHOD_WORDS: dict[Method, str] = {
@@ -60,9 +60,26 @@ def _fit_words(table: TablePart, fit: PredictorForm) -> str:
         fit.correction_words,
         f"The 90&nbsp;% intervals of networks left out held {percent(fit.coverage_percent, digits=1)} of their times.",
     ]
+    if ceiling := _ceiling_words(fit):
+        said.append(ceiling)
     if table.measured_since:
         said.append("The table has been measured anew since the fit; the figures are those of the older measurements.")
     return f"<p>{' '.join(said)}</p><p>{learning_words(table, fit)}</p>"
+
+
+def _ceiling_words(fit: PredictorForm) -> str:
+    """The chosen method's error beside the least that any can have: a sentence.
+
+    A mean absolute error of values with independent noise of mean 0 is never below that of the noise (Jensen), so that
+    their difference is the most that a better model takes off; how much less it is depends on how errors are spread.
+    """
+    error, noise = fit.methods[fit.chosen].whole.mape, fit.noise_percent
+    if noise is None:
+        return "How much of its error is noise of the times is not known."
+    beside = f"The chosen method is off by {percent(error)} on average, where the times carry {percent(noise)} of noise"
+    if error <= noise:
+        return f"{beside}: a better model could not be told from it."
+    return f"{beside}: no model can take more than {error - noise:.2f} points off that."
 
 
 def _rows_words(table: TablePart, fit: PredictorForm) -> str:
@@ -117,18 +134,12 @@ def _worst_table(held_out: Sequence[HeldOut]) -> str:
     named = [(one, one.network) for one in held_out if one.network is not None]
     worst = sorted(named, key=lambda pair: -abs(pair[0].off_percent))[:WORST]
     rows = [
-        [plain_ms(one.measured_ms), plain_ms(one.predicted_ms), f"{one.off_percent:+.2f}", _layers_html(network)]
+        [plain_ms(one.measured_ms), plain_ms(one.predicted_ms), f"{one.off_percent:+.2f}", unfolding_html(network)]
         for one, network in worst
     ]
     header = ("Measured (ms)", "Predicted (ms)", "Off by (%)", '<span class="layers">Layers</span>')
     caption = f"The {several(len(rows), 'network')} furthest off, each predicted by a model that never saw it."
     return rows_html(header, rows, caption=caption) if rows else ""
-
-
-def _layers_html(network: str) -> str:
-    """A network's short string, which unfolds block by block."""
-    shown = text(short_network(network)).replace("/", "/<wbr>")
-    return f'<details class="layers"><summary><code>{shown}</code></summary>{blocks_html(network)}</details>'
 
 
 def _again_words(run: RunPart | None) -> str:
@@ -177,7 +188,7 @@ def _verdicts_table(record: RemeasuredForm) -> str:
             plain_ms(one.measured_ms),
             f"{one.off_percent:+.2f}",
             text(_verdict_words(one, record.limit_ms)),
-            _layers_html(one.network),
+            unfolding_html(one.network),
         ]
         for one in ordered
     ]

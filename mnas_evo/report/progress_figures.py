@@ -7,13 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnas_evo.report.folders import RunPart, TrainingPart
-from mnas_evo.report.palette import BLUE, GREY, VERMILLION
-from mnas_evo.report.plot import Plot, empty_figure, line, points
-from mnas_evo.report.words import percent, quantity, several, text
+from mnas_evo.report.front_figure import axes
+from mnas_evo.report.palette import BLUE, GREY, PURPLE, VERMILLION
+from mnas_evo.report.plot import Plot, empty_figure, line, points, steps
+from mnas_evo.report.words import axis, axis_words, percent, quantity, several, text
 from mnas_evo.search.front import Candidate, hypervolume_curve, reference_point
 from mnas_evo.search.objectives import MAXIMISED
 
 MANY = 300
+_BINS = 30
 
 
 def as_searched(run: RunPart) -> list[Candidate]:
@@ -32,11 +34,11 @@ def hypervolume_plot(run: RunPart) -> Plot:
         for name, value in zip(objectives, reference_point(found, objectives), strict=True)
     ]
     figure = empty_figure("Evaluations", "Hypervolume")
-    steps = _steps(curve)
+    changes = _changes(curve)
     figure.add_trace(
         line(
-            [step + 1 for step in steps],
-            [float(curve[step]) for step in steps],
+            [step + 1 for step in changes],
+            [float(curve[step]) for step in changes],
             name="hypervolume",
             colour=BLUE.light,
             width=2,
@@ -56,7 +58,41 @@ def hypervolume_plot(run: RunPart) -> Plot:
     )
 
 
-def _steps(curve: NDArray[np.float64]) -> list[int]:
+def cost_plot(run: RunPart) -> Plot | None:
+    """How the architectures lie over latency, or what stood in its place; None where all have the same."""
+    name = axes(run)[0]
+    values = np.array([candidate.quantity(name) for candidate in run.evaluated])
+    if values.min() == values.max():
+        return None
+    edges = np.linspace(values.min(), values.max(), _BINS + 1)
+    figure = empty_figure(axis(name), "Share of architectures (%)")
+    kinds = (("evaluated", GREY, values), ("front", BLUE, np.array([c.quantity(name) for c in run.front])))
+    for kind, colour, found in kinds:
+        share = 100 * np.histogram(found, edges)[0] / max(len(found), 1)
+        said = [
+            f"{quantity(name, float(low))} to {quantity(name, float(high))}: {percent(float(part), digits=1)} of "
+            f"{several(len(found), 'architecture')} ({kind})"
+            for low, high, part in zip(edges, edges[1:], share, strict=False)
+        ]
+        figure.add_trace(
+            steps(edges.tolist(), share.tolist(), name=f"{kind} ({len(found):,})", colour=colour.light, hover=said)
+        )
+    figure.update_yaxes(rangemode="tozero")
+    if name in ("params", "macs"):
+        figure.update_xaxes(tickformat="~s")
+    if (most := run.form.limits.get(name)) is not None and edges[0] <= most <= edges[-1]:
+        figure.add_vline(most, line={"color": PURPLE.light, "width": 1.5, "dash": "dash"})
+    middle = quantity(name, float(np.median(values)))
+    return Plot(
+        "costs",
+        f"{axis(name).split(' (')[0]} of the architectures",
+        f"Of those evaluated the median is {middle}. Where the front has few, the search found little worth its cost.",
+        figure,
+        f"Histogram of {axis_words(name)}, of what was evaluated and of the front; the median is {middle}.",
+    )
+
+
+def _changes(curve: NDArray[np.float64]) -> list[int]:
     """Where a curve changes, and its ends: all that a step line needs."""
     changes = np.flatnonzero(np.diff(curve)) + 1
     return sorted({0, *(int(change) for change in changes), len(curve) - 1})
@@ -69,12 +105,12 @@ def proxy_plot(run: RunPart) -> Plot | None:
         return None
     top1 = [candidate.top1 or 0.0 for candidate in found]
     best = np.maximum.accumulate(top1)
-    steps = _steps(best)
+    changes = _changes(best)
     order = range(1, len(found) + 1)
     figure = empty_figure("Evaluations", "Top-1 (%)")
     evaluated = points(order, top1, name="evaluated", colour=GREY.light, size=6 if len(top1) < MANY else 4, opacity=0.5)
     figure.add_trace(evaluated.update(hovertemplate="evaluation %{x}: %{y:.2f} % top-1<extra></extra>"))
-    best_x, best_y = [step + 1 for step in steps], [float(best[step]) for step in steps]
+    best_x, best_y = [step + 1 for step in changes], [float(best[step]) for step in changes]
     figure.add_trace(line(best_x, best_y, name="best so far", colour=BLUE.light, width=2, shape="hv", hoverinfo="skip"))
     figure.update_xaxes(range=[0, len(found) + 1])
     return Plot(

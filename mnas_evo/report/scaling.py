@@ -6,10 +6,10 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from mnas_evo.report.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION
-from mnas_evo.report.plot import Plot, Range, Views, empty_figure, line, points
+from mnas_evo.report.plot import Plot, Range, Views, empty_figure, line, pointed_at, points
 from mnas_evo.report.section import Section, row
 from mnas_evo.report.summary import network_html, rows_html
-from mnas_evo.report.words import axis, axis_words, count, hover, ms, percent, plain_ms, several, text
+from mnas_evo.report.words import Hover, axis, axis_words, count, hover, ms, percent, plain_ms, several, text
 from mnas_evo.scaling.points import BESIDE, SCALING, Point, Study, read_study
 from mnas_evo.scaling.verdict import by_resolution, by_width, cost, cost_of, front, words
 
@@ -115,8 +115,7 @@ def _series(
         name=network,
         colour=colour,
         width=2,
-        hovertext=[_hover(point) for point in found],
-        hoverinfo="text",
+        **pointed_at([_hover(point) for point in found]),
         text=[label(point) for point in found] if is_labelled else None,
         textposition="bottom right" if network == BESIDE else "top left",
         textfont={"color": colour, "size": 11},
@@ -156,8 +155,7 @@ def _all(study: Study) -> Plot | None:
                 name=network,
                 colour=colour,
                 width=1,
-                hovertext=[_hover(point) for point in found],
-                hoverinfo="text",
+                **pointed_at([_hover(point) for point in found]),
                 legendgroup=network,
                 showlegend=number == 0,
             )
@@ -260,7 +258,7 @@ def _interval_words(study: Study) -> str:
     return f" Bars: {share}&nbsp;% intervals of the {source.kind} latencies."
 
 
-def _hover(point: Point) -> str:
+def _hover(point: Point) -> Hover:
     lines = [f"{point.label} pixels"]
     if point.top1 is not None:
         lines.append(f"{percent(point.top1)} top-1")

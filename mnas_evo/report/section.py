@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mnas_evo.report.networks import Networks
 from mnas_evo.report.plot import Plot, plot_html
 from mnas_evo.report.words import text
 
@@ -44,17 +45,17 @@ def row(*parts: Plot | str | None) -> Row:
     return Row(tuple(part for part in parts if part is not None))
 
 
-def section_html(section: Section) -> str:
-    """The section element."""
+def section_html(section: Section, networks: Networks) -> str:
+    """The section element; the networks that its figures name are numbered."""
     heading = f"{section.name}-title"
     return (
         f'<section id="{section.name}" aria-labelledby="{heading}"><h2 id="{heading}">{text(section.title)}</h2>'
-        f"{''.join(map(_part_html, section.body))}</section>"
+        f"{''.join(_part_html(part, networks) for part in section.body)}</section>"
     )
 
 
-def _part_html(part: str | Row) -> str:
+def _part_html(part: str | Row, networks: Networks) -> str:
     if isinstance(part, str):
         return part
-    drawn = [plot_html(each) if isinstance(each, Plot) else each for each in part.parts]
+    drawn = [plot_html(each, networks) if isinstance(each, Plot) else each for each in part.parts]
     return f'<div class="plots n{len(drawn)}">{"".join(drawn)}</div>' if drawn else ""

@@ -1,13 +1,16 @@
 """The page's sections below its head, each from one part of the job; a part that is not ready is said in a sentence."""
 
 from mnas_evo.latency.table import CampaignFacts
+from mnas_evo.report.campaign import campaign_section, device_section, quality_words
 from mnas_evo.report.evaluation import evaluation_body
 from mnas_evo.report.folders import Job, RunPart, TablePart, TrainingPart
 from mnas_evo.report.front_figure import front_plot, published
 from mnas_evo.report.front_table import front_section
 from mnas_evo.report.latency_figures import reference_plot, spread_plot
 from mnas_evo.report.prediction import prediction_section
-from mnas_evo.report.progress_figures import hypervolume_plot, proxy_plot, training_plots
+from mnas_evo.report.progress_figures import cost_plot, hypervolume_plot, proxy_plot, training_plots
+from mnas_evo.report.provenance import provenance_html
+from mnas_evo.report.rows import rows_section
 from mnas_evo.report.section import Section, row
 from mnas_evo.report.summary import network_html
 from mnas_evo.report.words import axis_words, limit, percent, several, text
@@ -16,16 +19,19 @@ from mnas_evo.report.words import axis_words, limit, percent, several, text
 def sections(job: Job) -> list[Section]:
     """What the folder gives, in the order in which it is read."""
     found: list[Section] = []
+    if job.campaign:
+        found.append(campaign_section(job.campaign, table=job.table))
     if job.run:
         found.append(_front(job, job.run))
     if job.table:
-        found += [prediction_section(job.table, job.run), _noise(job.table)]
+        found += [device_section(job.table), prediction_section(job.table, job.run)]
+        found += [rows_section(job.table), _noise(job.table)]
     if job.run:
-        found.append(_search(job.run))
+        found.append(_search(job, job.run))
     if job.training:
         found.append(_training(job.training))
     if job.run and job.run.front:
-        found.append(front_section(job.run, job.chosen))
+        found.append(front_section(job.run, job))
     return found
 
 
@@ -45,7 +51,9 @@ def _noise(table: TablePart) -> Section:
     words = "<p>The times were measured elsewhere and imported; their noise is not known.</p>"
     if table.table.campaigns:
         words = _campaign_words(table, table.table.campaigns[-1])
-    return Section("noise", "Noise of the measurements", (row(reference_plot(table), spread_plot(table)), words))
+    return Section(
+        "noise", "Noise of the measurements", (row(reference_plot(table.reference), spread_plot(table)), words)
+    )
 
 
 def _campaign_words(table: TablePart, last: CampaignFacts) -> str:
@@ -59,12 +67,13 @@ def _campaign_words(table: TablePart, last: CampaignFacts) -> str:
     ]
     if figures:
         html += f"<p>Noise of the times, from random halves of the passes: {', '.join(figures)}.</p>"
+    html += quality_words(table, last)
     if last.refused:
         html += f"<p>The device refused {several(len(last.refused), 'item')}: {text(', '.join(last.refused[:3]))}.</p>"
     return html
 
 
-def _search(run: RunPart) -> Section:
+def _search(job: Job, run: RunPart) -> Section:
     form = run.form
     objectives = ", ".join(map(axis_words, form.objectives))
     limits = ", ".join(limit(name, value) for name, value in form.limits.items()) or "none"
@@ -92,7 +101,9 @@ def _search(run: RunPart) -> Section:
     )
     if failed:
         cost += f"<p>The first failure: {text(failed[0].message)}</p>"
-    return Section("search", "The search", (row(hypervolume_plot(run), proxy_plot(run)), cost, asked))
+    drawn = (row(hypervolume_plot(run), proxy_plot(run)), row(cost_plot(run)))
+    sources = provenance_html(run, job.table, table_changed=job.table_changed)
+    return Section("search", "The search", (*drawn, sources, cost, asked))
 
 
 def _training(training: TrainingPart) -> Section:

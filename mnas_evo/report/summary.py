@@ -1,10 +1,12 @@
 """The head of the page: what was found, in sentences and in a few figures, and the network that was chosen."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from mnas_evo.report.folders import Chosen, Job, RunPart, TablePart, TrainingPart
+from mnas_evo.report.networks import block_times
 from mnas_evo.report.section import Section
-from mnas_evo.report.words import block_lines, count, ms, percent, several, sizes, text
+from mnas_evo.report.words import blocks_of, count, ms, percent, several, short_network, sizes, text
 
 
 def summary_section(job: Job) -> Section:
@@ -15,7 +17,7 @@ def summary_section(job: Job) -> Section:
         _missing_sentences(job),
     ]
     words = "".join(f"<p>{' '.join(sentences)}</p>" for sentences in paragraphs if sentences)
-    chosen = _chosen_html(job.chosen) if job.chosen else ""
+    chosen = _chosen_html(job, job.chosen) if job.chosen else ""
     return Section("summary", "Summary", (words, _tiles(job), chosen))
 
 
@@ -166,23 +168,42 @@ def _training_tiles(training: TrainingPart | None) -> list[_Tile]:
     return tiles
 
 
-def _chosen_html(chosen: Chosen) -> str:
+def _chosen_html(job: Job, chosen: Chosen) -> str:
     how = "It was trained to the end." if chosen.trained else "It is the knee of the front."
     if chosen.trained and chosen.candidate is None:
         how += " The search here did not evaluate it."
     totals = sizes(chosen.network)
+    times = block_times(job.predictor, [chosen.network]).get(chosen.network, ()) if job.predictor else ()
     said = f" It has {count(totals[0])} parameters and {count(totals[1])} multiply-adds." if totals else ""
     return f"""
 <div class="chosen"><h3>The chosen network</h3>
 <p>{how}{said}</p>
-{blocks_html(chosen.network)}
+{blocks_html(chosen.network, times)}
 {network_html(chosen.network)}</div>"""
 
 
-def blocks_html(network: str) -> str:
-    """A network block by block."""
-    items = "".join(f"<li>{text(line)}</li>" for line in block_lines(network))
-    return f'<ol class="blocks">{items}</ol>'
+def blocks_html(network: str, times: Sequence[float] = ()) -> str:
+    """A network block by block, as page.js draws it too: with the ms of each, and of the call, where they are known."""
+    named = [
+        (block.kind, block.words if block.kind == "ends" else f"{number}: {block.words}")
+        for number, block in enumerate(blocks_of(network))
+    ]
+    if times and times[-1]:
+        named.append(("call", "each call"))
+    items = "".join(
+        f'<li class="{kind}" style="--share: {max(at / max(times), 0):.3f}"><span class="words">{text(words)}</span>'
+        f'<span class="ms">{ms(at)}</span></li>'
+        if at is not None
+        else f'<li class="{kind}"><span class="words">{text(words)}</span></li>'
+        for (kind, words), at in zip_longest(named, times[: len(named)])
+    )
+    return f'<ol class="blocks drawn">{items}</ol>'
+
+
+def unfolding_html(network: str, times: Sequence[float] = (), *, shown: str = "") -> str:
+    """A network's short string, or what stands for it, which unfolds block by block."""
+    shown = shown or f"<code>{text(short_network(network)).replace('/', '/<wbr>')}</code>"
+    return f'<details class="layers"><summary>{shown}</summary>{blocks_html(network, times)}</details>'
 
 
 def network_html(network: str) -> str:

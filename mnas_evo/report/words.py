@@ -1,7 +1,9 @@
 """How numbers and networks are said on the page: with units, rounded to what can be known, escaped."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
+from typing import NamedTuple
 
 from mnas_evo.errors import MnasEvoError
 from mnas_evo.search.archive import Value
@@ -121,39 +123,60 @@ def short_network(network: str) -> str:
         return network
 
 
+class BlockWords(NamedTuple):
+    """A part of a network: its piece of the string, what its layers are (conv, dconv, mbconv, none, ends), in words."""
+
+    string: str
+    kind: str
+    words: str
+
+
 @lru_cache(maxsize=20_000)
-def block_lines(network: str) -> tuple[str, ...]:
-    """A network block by block, one line each, not escaped; the string itself where it cannot be read."""
+def blocks_of(network: str) -> tuple[BlockWords, ...]:
+    """A network from input and stem over its blocks to head and classes; their strings joined by / are its own.
+
+    Nothing is escaped. Of a string that cannot be read, the string itself.
+    """
     try:
         found = parse_network(network, check_inputs=False)
     except MnasEvoError:
-        return (network,)
+        return (BlockWords(network, "ends", network),)
     frame = found.frame
-    stem = (
-        f"input {frame.height}x{frame.width}x{frame.channels}, stem {frame.stem_channels}, stride {frame.stem_stride}"
-    )
-    blocks = [f"{number}: {_block(block)}" for number, block in enumerate(found.architecture.blocks, start=1)]
-    return (stem, *blocks, f"head {frame.head_channels}, {several(frame.classes, 'class', 'classes')}")
+    pieces = network.split("/")
+    stem = f"{frame.height}x{frame.width}x{frame.channels}, stem {frame.stem_channels}, stride {frame.stem_stride}"
+    head = f"head {frame.head_channels}, {several(frame.classes, 'class', 'classes')}"
+    blocks = (_block(piece, block) for piece, block in zip(pieces[2:-2], found.architecture.blocks, strict=True))
+    return (BlockWords("/".join(pieces[:2]), "ends", stem), *blocks, BlockWords("/".join(pieces[-2:]), "ends", head))
 
 
-def _block(block: Block) -> str:
+def _block(piece: str, block: Block) -> BlockWords:
     channels = f"{block.in_channels} to {block.out_channels} channels"
     stride = f", stride {block.stride}" if block.stride != 1 else ""
     if block.layers == 0:
-        return f"no layer, {channels}{stride}"
-    op = "conv" if block.op == "conv" else "dconv" if block.expansion == 1 else f"mbconv e{block.expansion}"
+        return BlockWords(piece, "none", f"no layer, {channels}{stride}")
+    kind = "conv" if block.op == "conv" else "dconv" if block.expansion == 1 else "mbconv"
+    op = f"{kind} e{block.expansion}" if kind == "mbconv" else kind
     excite = f", SE {block.se_ratio:g}" if block.se_ratio else ""
     skip = {"identity": "", "pool": ", pool skip", "none": ", no skip"}[block.skip]
-    return f"{block.layers} x {op} {block.kernel}x{block.kernel}, {channels}{stride}{excite}{skip}"
+    words = f"{block.layers} x {op} {block.kernel}x{block.kernel}, {channels}{stride}{excite}{skip}"
+    return BlockWords(piece, kind, words)
 
 
-def hover(*lines: str, network: str) -> str:
-    """Text of a point: lines of values, then its network block by block; escaped, in Plotly's own small HTML."""
-    return "<br>".join([*map(escape, lines), "", *map(escape, block_lines(network))])
+@dataclass(frozen=True, slots=True)
+class Hover:
+    """What a point says when it is pointed at: lines of values, escaped, and a network, which page.js draws."""
+
+    lines: tuple[str, ...]
+    network: str
 
 
-def candidate_hover(candidate: Candidate) -> str:
-    """What is known of an evaluated architecture, with units, and its blocks."""
+def hover(*lines: str, network: str) -> Hover:
+    """Lines of values, not yet escaped, and the network that they are of."""
+    return Hover(tuple(map(escape, lines)), network)
+
+
+def candidate_hover(candidate: Candidate) -> Hover:
+    """What is known of an evaluated architecture, with units."""
     values = candidate.tell.values
     lines = [quantity("top1", candidate.top1)] if candidate.top1 is not None else []
     if (said := candidate.prediction) is not None:

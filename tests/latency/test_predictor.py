@@ -237,7 +237,7 @@ def test_places_add_up_to_the_prediction(any_fit: Fit) -> None:
     predictor = any_fit.load()
     for network in TINY.networks(unseen()[:5]):
         graph = lower(network)
-        places = predictor.by_place(graph)
+        (places,) = predictor.by_place([graph])
         blocks = dict.fromkeys(place.split(".")[0] for place in graph.places)
         assert list(places) == ["overhead", *blocks]
         assert sum(places.values()) == pytest.approx(predictor.predict_networks([network]).value[0])
@@ -251,7 +251,7 @@ def test_places_take_what_their_rows_and_the_fixed_cost_take(additive: Fit) -> N
         for place, layer in zip(graph.places, graph.layers, strict=True):
             block = place.split(".")[0]
             truth[block] = truth.get(block, 0) + row_ms(row_key(layer, device=FACTS))
-        assert predictor.by_place(graph) == pytest.approx(truth, abs=0.05)
+        assert predictor.by_place([graph])[0] == pytest.approx(truth, abs=0.05)
 
 
 def test_a_network_outside_the_space_is_priced_from_the_same_rows(additive: Fit) -> None:
@@ -280,7 +280,7 @@ def test_rows_alone_have_places_without_a_fixed_cost_and_a_note(bare: Path) -> N
     predictor = load_predictor(bare)
     network = TINY.networks(unseen()[:1])[0]
     graph = lower(network)
-    places = predictor.by_place(graph)
+    (places,) = predictor.by_place([graph])
     assert list(places) == list(dict.fromkeys(place.split(".")[0] for place in graph.places))
     assert places["stem"] == pytest.approx(row_ms(row_key(graph.layers[0], device=FACTS)), rel=1e-5)
     assert predictor.notes(network, 1.0) == [

@@ -32,12 +32,19 @@ class Page(HTMLParser):
     def figures(self) -> dict[str, dict[str, Any]]:
         """Plotly figures by the id of their element."""
         names = [found["id"] for tag, found in self.elements if tag == "figure"]
-        packed = [json.loads(script) for script in self.scripts if script.startswith('{"lines"')]
-        for found in packed:
-            for trace in found["figure"]["data"]:
-                if "hovertext" in trace:
-                    trace["hovertext"] = ["<br>".join(found["lines"][i] for i in said) for said in trace["hovertext"]]
-        return {name: found["figure"] for name, found in zip(names, packed, strict=True)}
+        found = [json.loads(script) for script in self.scripts if script.startswith('{"data"')]
+        return dict(zip(names, found, strict=True))
+
+    @property
+    def networks(self) -> list[dict[str, Any]]:
+        """The networks that points name by number: their string, their blocks in words, µs of each or None."""
+        (packed,) = [json.loads(script) for script in self.scripts if script.startswith('{"blocks"')]
+        found = []
+        for numbers, times in packed["networks"]:
+            blocks = [packed["blocks"][number] for number in numbers]
+            string, words = "/".join(block[0] for block in blocks), [block[2] for block in blocks]
+            found.append({"string": string, "kinds": [block[1] for block in blocks], "words": words, "us": times})
+        return found
 
     def table(self, *headings: str) -> list[list[str]]:
         """Rows of the one table whose first headings these are, without the headings."""

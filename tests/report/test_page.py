@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pytest import approx
 from read_page import Page, read_page
 from sample_job import EVALUATIONS, build_run, build_table, build_training
 from strategies import TINY
@@ -101,12 +102,19 @@ def test_the_page_is_sound_html(page: Page) -> None:
     assert targets <= set(page.ids())
     assert [tag for tag, _ in page.elements].count("h1") == 1
     canvases = [found for _, found in page.elements if found.get("class") == "canvas"]
-    assert len(canvases) == len(page.figures) == 10
+    assert len(canvases) == len(page.figures) == 12
     assert all(found["role"] == "img" and found["aria-label"] for found in canvases)
 
 
 def test_every_axis_has_a_title_and_its_unit(page: Page) -> None:
-    counted = {"Evaluations", "Networks fitted on", "Epoch", "Hypervolume", "Visit to the reference network"}
+    counted = {
+        "Evaluations",
+        "Networks fitted on",
+        "Epoch",
+        "Hypervolume",
+        "Visit to the reference network",
+        "Multiply-adds (MACs)",
+    }
     for name, figure in page.figures.items():
         for axis in ("xaxis", "yaxis"):
             title = figure["layout"][axis]["title"]["text"]
@@ -127,13 +135,15 @@ def test_every_colour_has_one_for_the_dark(page: Page) -> None:
 def test_the_front_is_drawn_where_it_was_measured(page: Page, finished_job: Path) -> None:
     found = run_front(finished_job / "run")
     traces = {trace["name"]: trace for trace in page.figures["figure-front"]["data"]}
-    assert traces["front"]["x"] == [c.latency_ms for c in found]
-    assert traces["front"]["y"] == [c.top1 for c in found]
-    assert traces["measured"]["x"] == [c.measured_ms for c in found if c.measured_ms is not None]
+    assert traces["front"]["x"] == approx([c.latency_ms for c in found], rel=1e-5)
+    assert traces["front"]["y"] == approx([c.top1 for c in found], rel=1e-5)
+    assert traces["measured"]["x"] == approx([c.measured_ms for c in found if c.measured_ms is not None], rel=1e-5)
     assert len(traces["evaluated"]["x"]) == EVALUATIONS
     assert traces["published"]["text"] == list(LANDMARKS)
-    assert set(traces["predicted"]["x"]) >= {c.predicted_ms for c in found}
-    assert "measured" in traces["measured"]["hovertext"][0] and "<br>1: " in traces["measured"]["hovertext"][0]
+    assert set(traces["predicted"]["x"]) >= {float(f"{c.predicted_ms:.6g}") for c in found}
+    assert "measured" in traces["measured"]["hovertext"][0]
+    pointed = [page.networks[number]["string"] for number in traces["measured"]["customdata"]]
+    assert pointed == [c.network for c in found if c.measured_ms is not None]
 
 
 def test_without_a_training_the_knee_is_chosen(job: Path) -> None:
@@ -149,9 +159,9 @@ def test_without_a_training_the_knee_is_chosen(job: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "sections"),
     [
-        ("table", {"summary", "prediction", "noise"}),
+        ("table", {"summary", "device", "rows", "prediction", "noise"}),
         ("training", {"summary", "training"}),
-        ("run", {"summary", "front", "prediction", "noise", "search", "networks"}),
+        ("run", {"summary", "front", "device", "rows", "prediction", "noise", "search", "networks"}),
     ],
 )
 def test_a_part_alone_has_a_page_and_a_run_finds_its_table(job: Path, part: str, sections: set[str]) -> None:
@@ -195,7 +205,7 @@ def test_what_is_unfinished_is_said(tmp_path: Path) -> None:
         "Not in this folder: search.",
     ):
         assert words in found.words, words
-    assert set(found.figures) == {"figure-spread"}
+    assert set(found.figures) == {"figure-rows", "figure-spread"}
 
 
 def test_a_search_that_has_told_nothing_yet_is_said(job: Path) -> None:
@@ -320,7 +330,8 @@ def test_texts_from_files_are_escaped(job: Path) -> None:
     assert not [name for _, names in found.elements for name in names if name.startswith("on")]
     assert HOSTILE in found.words and f"{HOSTILE}/x/y" in found.codes
     hover = [t for trace in found.figures["figure-front"]["data"] for t in trace.get("hovertext") or []]
-    assert any("&lt;img" in said for said in hover) and not any("<img" in said for said in hover)
+    assert hover and not any("<img" in said for said in hover)
+    assert HOSTILE in [network["string"] for network in found.networks]  # which page.js writes as text
 
 
 def test_reading_changes_nothing_in_the_folder(job: Path) -> None:

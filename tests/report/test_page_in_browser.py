@@ -1,5 +1,7 @@
 """The report as a browser shows it: drawn, without a complaint, at the width of a desk and of a hand."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from mnas_evo.report.page import write_report
+from mnas_evo.search.run import archive_path
 
 SIZES = {"desk": (1440, 900), "hand": (390, 844)}
 
@@ -33,9 +36,52 @@ def shown(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500},
     )
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": width < 500})
     browser.get(write_report(finished_job, tmp_path / "page.html").as_uri())
     WebDriverWait(browser, 30).until(lambda now: now.execute_script("return document.documentElement.dataset.ready"))
     return browser
+
+
+def drawn_all(browser: webdriver.Chrome) -> None:
+    """Goes through the page as a reader does: figures are drawn as they come into sight."""
+    for figure in browser.find_elements(By.CSS_SELECTOR, "figure.plot"):
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", figure)
+        WebDriverWait(browser, 30).until(
+            lambda now, figure=figure: figure.find_elements(By.CSS_SELECTOR, "svg.main-svg")
+        )
+
+
+def point_at(browser: webdriver.Chrome, trace: str, number: int, *, click: bool = False) -> None:
+    """Moves the mouse to a point of the front's figure, and presses it there; a finger always does."""
+    drawn_all(browser)
+    canvas = browser.find_element(By.CSS_SELECTOR, "#figure-front .canvas")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", canvas)
+    x, y = browser.execute_script(
+        """const [canvas, name, number] = arguments, { xaxis, yaxis } = canvas._fullLayout;
+        const trace = canvas.data.find((one) => one.name === name), box = canvas.getBoundingClientRect();
+        const [x, y] = [xaxis._offset + xaxis.d2p(trace.x[number]), yaxis._offset + yaxis.d2p(trace.y[number])];
+        return [box.left + x, box.top + y]""",
+        *(canvas, trace, number),
+    )
+    card = browser.find_element(By.ID, "card")
+    if browser.execute_script("return matchMedia('(pointer: coarse)').matches"):
+        for kind, fingers in (("touchStart", [{"x": x, "y": y}]), ("touchEnd", [])):
+            browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+        WebDriverWait(browser, 30).until(lambda now: not card.get_attribute("hidden"))
+        return
+
+    def mouse(kind: str, off: int, clicks: int) -> None:
+        event = {"type": kind, "x": x + off, "y": y + off, "clickCount": clicks, "button": "left" if clicks else "none"}
+        browser.execute_cdp_cmd("Input.dispatchMouseEvent", event)
+
+    def is_shown(now: webdriver.Chrome) -> bool:
+        mouse("mouseMoved", 1 - int(time.monotonic() * 10) % 3, 0)  # Plotly passes over moves that come too fast
+        return not card.get_attribute("hidden")
+
+    WebDriverWait(browser, 30).until(is_shown)
+    if click:
+        mouse("mousePressed", 0, 1)
+        mouse("mouseReleased", 0, 1)
 
 
 def severe(browser: webdriver.Chrome) -> list[str]:
@@ -56,8 +102,9 @@ def column(browser: webdriver.Chrome, name: str) -> list[float]:
 
 
 def test_every_figure_is_drawn_and_the_console_is_silent(shown: webdriver.Chrome) -> None:
+    drawn_all(shown)
     figures = shown.find_elements(By.CSS_SELECTOR, "figure.plot")
-    assert len(figures) == 10
+    assert len(figures) == 12
     for figure in figures:
         drawn = figure.find_elements(By.CSS_SELECTOR, "svg.main-svg")
         assert drawn and drawn[0].size["height"] > 200
@@ -98,6 +145,7 @@ def test_what_is_not_known_sorts_last_either_way(shown: webdriver.Chrome) -> Non
 
 
 def test_the_theme_changes_page_and_figures(shown: webdriver.Chrome) -> None:
+    drawn_all(shown)
     before = background(shown)
     shown.execute_script("window.scrollTo({top: 0, behavior: 'instant'})")
     button = shown.find_element(By.ID, "theme")
@@ -110,6 +158,7 @@ def test_the_theme_changes_page_and_figures(shown: webdriver.Chrome) -> None:
 
 
 def test_the_dark_is_what_the_reader_prefers(shown: webdriver.Chrome) -> None:
+    drawn_all(shown)
     light = background(shown)
     for value, same in (("dark", False), ("light", True)):
         shown.execute_cdp_cmd(
@@ -119,6 +168,8 @@ def test_the_dark_is_what_the_reader_prefers(shown: webdriver.Chrome) -> None:
 
 
 def test_views_scales_and_legend_redraw_the_front(shown: webdriver.Chrome) -> None:
+    drawn_all(shown)
+
     def axis() -> tuple[str, list[float]]:
         found = shown.execute_script(
             "const axis = document.querySelector('#figure-front .canvas')._fullLayout.xaxis;"
@@ -161,3 +212,56 @@ def test_paper_gets_light_figures_that_fit_it(shown: webdriver.Chrome) -> None:
     assert "254, 254, 254" in background(shown)[1]
     shown.execute_script("window.dispatchEvent(new Event('afterprint'))")
     assert "254, 254, 254" not in background(shown)[1]
+
+
+def test_a_point_shows_its_network_block_by_block_with_the_time_of_each(shown: webdriver.Chrome) -> None:
+    point_at(shown, "measured", 1)
+    card = shown.find_element(By.ID, "card")
+    values = card.find_element(By.CSS_SELECTOR, ".values").text
+    assert "top-1" in values and "measured" in values and "predicted" in values
+    rows = [row.text for row in card.find_elements(By.CSS_SELECTOR, ".blocks li")]
+    assert rows[0].startswith("16x16x1, stem") and rows[1].startswith("1: ") and all("ms" in row for row in rows)
+    predicted = float(values.split("predicted ")[1].split()[0])
+    assert sum(float(row.split("\n")[-1].split()[0]) for row in rows) == pytest.approx(predicted, rel=0.01)
+    box = shown.execute_script(
+        "const {left, right, bottom} = arguments[0].getBoundingClientRect(); return [left, right, bottom]", card
+    )
+    width, height = shown.execute_script("return [document.documentElement.clientWidth, window.innerHeight]")
+    assert box[0] >= 0 and box[1] <= width and box[2] <= height
+    assert severe(shown) == []
+
+
+def test_a_click_keeps_the_network_to_be_copied_and_escape_puts_it_away(shown: webdriver.Chrome) -> None:
+    point_at(shown, "measured", 0, click=True)
+    WebDriverWait(shown, 10).until(lambda now: now.find_elements(By.CSS_SELECTOR, "#card.pinned button.copy"))
+    shown.find_element(By.CSS_SELECTOR, "#card button.copy").click()
+    said = WebDriverWait(shown, 10).until(lambda now: now.find_element(By.ID, "said").get_attribute("textContent"))
+    assert said == "The network is in the clipboard."
+    shown.find_element(By.TAG_NAME, "body").send_keys(Keys.ESCAPE)
+    assert shown.find_element(By.ID, "card").get_attribute("hidden")
+
+
+def test_arrow_keys_go_from_network_to_network(shown: webdriver.Chrome) -> None:
+    drawn_all(shown)
+    canvas = shown.find_element(By.CSS_SELECTOR, "#figure-front .canvas")
+    shown.execute_script(
+        "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'}); arguments[0].focus()", canvas
+    )
+    told = []
+    for _ in range(3):
+        canvas.send_keys(Keys.ARROW_RIGHT)
+        told.append(shown.find_element(By.ID, "said").get_attribute("textContent"))
+    assert len(set(told)) > 1 and all("top-1" in one for one in told)
+
+
+def test_a_network_with_markup_in_it_stays_text(browser: webdriver.Chrome, job: Path) -> None:
+    hostile = "<img src=x onerror=document.title='broken'>"
+    with sqlite3.connect(archive_path(job / "run")) as archive:
+        archive.execute("UPDATE tells SET network = ? || network", (hostile,))
+        archive.execute("UPDATE measurements SET network = ? || network", (hostile,))
+    archive.close()
+    browser.get(write_report(job, job / "report.html").as_uri())
+    point_at(browser, "measured", 0, click=True)
+    card = browser.find_element(By.ID, "card")
+    assert hostile in card.text and not card.find_elements(By.TAG_NAME, "img")
+    assert not browser.find_elements(By.TAG_NAME, "img") and browser.title != "broken"

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pytest import approx
 from read_page import Page, read_page
 
 from mnas_evo.data.datasets import search_split
@@ -81,7 +82,7 @@ def test_all_points_are_drawn_a_line_for_each_input_with_the_front_ringed(page: 
     assert len(lines) == 6 and all(len(trace["x"]) == 3 for trace in lines)
     assert [trace["name"] for trace in lines if trace["showlegend"]] == ["mobilenet-v2", "<b>one"]
     (ringed,) = [trace for trace in traces if trace["name"] == "on the front"]
-    assert list(ringed["x"]) == [point.ms for point in front(study)]
+    assert list(ringed["x"]) == approx([point.ms for point in front(study)], rel=1e-5)
 
 
 def test_names_from_the_folder_are_text(page: Page) -> None:
@@ -101,7 +102,7 @@ def test_without_latencies_multiply_adds_stand_on_the_axis(tmp_path: Path) -> No
     found = known(begin(tmp_path, REQUEST), timed=False)
     figure = page_of(tmp_path).figures["figure-scaling-all"]
     assert "MACs" in figure["layout"]["xaxis"]["title"]["text"]
-    assert max(figure["data"][-1]["x"]) == max(point.macs for point in front(found))
+    assert max(figure["data"][-1]["x"]) == approx(max(point.macs for point in front(found)), rel=1e-5)
 
 
 def test_a_study_that_has_just_begun_has_a_page(tmp_path: Path) -> None:

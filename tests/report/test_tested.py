@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pytest import approx
 from read_page import Page, read_page
 from sample_job import build_training
 
@@ -59,7 +60,7 @@ def test_predictions_and_calibration_are_drawn(tmp_path: Path) -> None:
     assert traces["predicted"]["y"] == [each.predicted for each in form.metrics.classes]
     assert traces["true"]["y"] == [12] * 4
     curve = next(trace for trace in figures["figure-calibration"]["data"] if trace["name"] == "this network")
-    assert curve["x"] == [each.confidence for each in form.metrics.calibration]
+    assert curve["x"] == approx([each.confidence for each in form.metrics.calibration], rel=1e-5)
     matrix = figures["figure-confusion"]["data"][0]
     assert matrix["text"][0][0] == str(form.metrics.confusion[0][0])
     painted = str([figures[f"figure-{name}"]["data"] for name in ("predictions", "calibration", "confusion")])

@@ -1,0 +1,187 @@
+"""The watched page: what its server says, and that an open page follows its folder and keeps the reader's place."""
+
+import json
+import shutil
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from chromium import NEEDED, chromium, complaints
+from read_page import Page
+from sample_job import build_run, build_table
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from mnas_evo.devices.web_server import WebServer
+from mnas_evo.errors import RequestError
+from mnas_evo.latency.fitting import fit
+from mnas_evo.report import watch
+from mnas_evo.report.watch import Watched
+
+
+def asked(site: Watched, have: object = "") -> dict[str, object] | None:
+    """What the site says to a page that has a tag; None where that is the newest."""
+    reply = site.get("body", {"have": str(have)})
+    assert isinstance(reply.content, bytes)
+    return json.loads(reply.content) if reply.status == 200 else None
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the page anew whenever it is asked for."""
+    monkeypatch.setattr(watch, "_SHARE_OF_TIME", 1e9)
+
+
+@pytest.fixture
+def growing(tmp_path: Path) -> Path:
+    """A job whose search has evaluated ten architectures and may go on."""
+    build_table(tmp_path / "job" / "table", networks=15)
+    fit(tmp_path / "job" / "table")
+    build_run(tmp_path / "job", tmp_path / "job" / "run", evaluations=10)
+    return tmp_path / "job"
+
+
+def grow(job: Path, evaluations: int) -> None:
+    """What the folder holds once its search has come further."""
+    shutil.rmtree(job / "run")
+    build_run(job, job / "run", evaluations=evaluations)
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_newer_body_comes_when_the_folder_has_changed_and_not_before(growing: Path) -> None:
+    site = Watched(growing)
+    first = asked(site)
+    assert first and "evaluated 10 architectures" in str(first["html"]) and not first["trouble"]
+    assert asked(site, first["tag"]) is None
+    grow(growing, 20)
+    second = asked(site, first["tag"])
+    assert second and "evaluated 20 architectures" in str(second["html"])
+    assert asked(site, second["tag"]) is None
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_folder_with_nothing_yet_is_waited_for(growing: Path, tmp_path: Path) -> None:
+    waiting = tmp_path / "later"
+    waiting.mkdir()
+    site = Watched(waiting)
+    first = asked(site)
+    assert first and "holds nothing to report on" in str(first["trouble"]) and "<h2" in str(first["html"])
+    shutil.copytree(growing / "run", waiting / "run")
+    second = asked(site, first["tag"])
+    assert second and second["trouble"] == "" and "evaluated 10" in str(second["html"])
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_file_that_cannot_be_read_leaves_the_last_page_with_a_word(growing: Path) -> None:
+    site = Watched(growing)
+    first = asked(site)
+    (growing / "run" / "run.json").write_text("{", encoding="utf-8")
+    second = asked(site, first and first["tag"])
+    assert first and second and second["html"] == first["html"] and "run.json" in str(second["trouble"])
+
+
+def test_looking_costs_a_small_share_of_the_time(growing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = 0.0
+    monkeypatch.setattr(watch.time, "monotonic", lambda: moment)
+
+    def takes_two_seconds(folder: Path) -> watch.Content:
+        nonlocal moment
+        moment += 2.0
+        return watch.Content(())
+
+    monkeypatch.setattr(watch, "read_content", takes_two_seconds)
+    site = Watched(growing)
+    first = asked(site)
+    for second, changed in ((30.0, False), (43.0, True)):  # after 2 s, and 2 s / 5 %
+        moment = second
+        (growing / f"file{second}").touch()
+        assert (asked(site, first and first["tag"]) is not None) is changed
+
+
+def test_the_pages_own_files_are_no_change(growing: Path) -> None:
+    before = watch._stamp(growing)
+    (growing / "report.html").write_text("page", encoding="utf-8")
+    assert watch._stamp(growing) == before
+    (growing / "more.json").write_text("{}", encoding="utf-8")
+    assert watch._stamp(growing) != before
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no folder"):
+        Watched(tmp_path / "none")
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[WebServer]:
+    server = WebServer(Watched(folder), isolate=False)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def test_the_page_is_served_to_who_holds_the_token_alone(growing: Path) -> None:
+    with served(growing) as server:
+        assert server.url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(server.url, timeout=60) as answer:
+            policy = answer.headers["Content-Security-Policy"]
+            page = Page(answer.read().decode())
+        assert "default-src 'none'" in policy and "connect-src 'self'" in policy
+        assert "evaluated 10 architectures" in page.words
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(server.url.replace(server.token, "guessed"), timeout=60)
+
+
+def test_the_folder_is_left_as_it_is(growing: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in growing.rglob("*")}
+    asked(Watched(growing))
+    assert {path: path.stat().st_mtime_ns for path in growing.rglob("*")} == before
+
+
+class TestInABrowser:
+    pytestmark = NEEDED
+
+    @pytest.fixture
+    def browser(self) -> Iterator[webdriver.Chrome]:
+        with chromium() as found:
+            yield found
+
+    @pytest.mark.usefixtures("eager")
+    def test_an_open_page_follows_and_keeps_the_readers_place(self, growing: Path, browser: webdriver.Chrome) -> None:
+        def words(part: str) -> str:
+            return str(browser.execute_script("return document.querySelector(arguments[0]).textContent", part))
+
+        def wait_for(part: str, said: str) -> None:
+            WebDriverWait(browser, 60).until(lambda now: said in words(part))
+
+        with served(growing) as server:
+            browser.get(server.url)
+            wait_for("#summary", "evaluated 10 architectures")
+            browser.execute_script("document.querySelector('#front').scrollIntoView({behavior: 'instant'})")
+            canvas = "document.querySelector('#figure-front .canvas')"
+            WebDriverWait(browser, 60).until(lambda now: now.execute_script(f"return !!{canvas}._fullLayout"))
+            browser.execute_script("document.querySelector('#figure-front [data-scale=log]').click()")
+            browser.execute_script("document.querySelector('#figure-front .legend button').click()")
+            zoom = f"return Plotly.relayout({canvas}, {{'yaxis.range': [60, 70]}}).then(() => 1)"
+            assert browser.execute_script(zoom) == 1
+            place = browser.execute_script("return window.scrollY")
+
+            search = threading.Thread(target=grow, args=(growing, 20))
+            search.start()
+            search.join()
+            wait_for("#summary", "evaluated 20 architectures")
+            wait_for("#live", "drawn anew at")
+            axes = browser.execute_script(f"return [{canvas}._fullLayout.xaxis.type, {canvas}._fullLayout.yaxis.range]")
+            assert axes == ["log", [60, 70]]
+            hidden = browser.find_element(By.CSS_SELECTOR, "#figure-front .legend button")
+            assert hidden.get_attribute("aria-pressed") == "false"
+            pressed = browser.find_element(By.CSS_SELECTOR, "#figure-front [data-scale=log]")
+            assert pressed.get_attribute("aria-pressed") == "true"
+            assert abs(browser.execute_script("return window.scrollY") - place) < 60
+            assert complaints(browser) == []
+        wait_for("#live", "No longer live")
