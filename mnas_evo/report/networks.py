@@ -1,4 +1,4 @@
-"""The networks that a page speaks of, each written once, block by block: page.js draws them where one is pointed at.
+"""The networks that a page speaks of, each written once, block by block: card.js draws them where one is pointed at.
 
 Thousands of architectures share a few thousand blocks, so that a network is a list of numbers of blocks.
 """
@@ -26,7 +26,7 @@ class Networks:
         self._numbers: dict[str, int] = {}
 
     def number(self, network: str) -> int:
-        """The number under which page.js finds a network."""
+        """The number under which card.js finds a network."""
         return self._numbers.setdefault(network, len(self._numbers))
 
     def packed(self) -> dict[str, Any]:

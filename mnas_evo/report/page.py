@@ -25,6 +25,8 @@ from mnas_evo.report.supernet import is_supernet, supernet_sections
 from mnas_evo.report.trainings import is_trainings, trainings_sections
 from mnas_evo.report.words import text
 
+_SCRIPTS = ("figures.js", "card.js", "tables.js", "page.js")  # one module, in this order
+
 # What a folder may be beside a job or a part of one, and what is told of it.
 _KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path], list[Section]]], ...] = (
     (is_comparison, comparison_sections),
@@ -96,7 +98,7 @@ def policy(*, is_watched: bool) -> str:
 def page_html(folder: Path, body: str, *, tag: int | None = None) -> str:
     """The page around a body; one with a tag is watched, and asks its server for bodies with another."""
     name = text(folder.resolve().name)
-    watch = f"<script>{_bundled('watch.js')}</script>" if tag else ""
+    scripts = "\n".join(map(_bundled, (*_SCRIPTS, "watch.js") if tag else _SCRIPTS))
     live = f'<p class="kind" id="live" role="status" data-tag="{tag}"></p>' if tag else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -121,7 +123,7 @@ def page_html(folder: Path, body: str, *, tag: int | None = None) -> str:
 <div id="card" role="tooltip" hidden></div>
 <script type="application/json" id="palette">{script_json(dark_by_light())}</script>
 <script>{get_plotlyjs()}</script>
-<script>{_bundled("page.js")}</script>{watch}
+<script type="module">{scripts}</script>
 </body>
 </html>
 """

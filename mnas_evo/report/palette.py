@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """One colour of a figure. Figures are written with the light one; page.js exchanges it for the dark one."""
+    """One colour of a figure. Figures are written with the light one; figures.js exchanges it for the dark one."""
 
     light: str
     dark: str
@@ -26,5 +26,5 @@ _ALL = (INK, MUTED, GRID, PANEL, GREY, BLUE, VERMILLION, GREEN, PURPLE, ORANGE)
 
 
 def dark_by_light() -> dict[str, str]:
-    """What page.js exchanges."""
+    """What figures.js exchanges."""
     return {colour.light: colour.dark for colour in _ALL}

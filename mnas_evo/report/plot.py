@@ -1,4 +1,4 @@
-"""One figure of the page: a Plotly figure in the page's manner, its words, and the HTML that page.js draws it from."""
+"""One figure of the page: a Plotly figure in the page's manner, its words, and the HTML that figures.js draws it from."""
 
 import json
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ def empty_figure(x_title: str, y_title: str) -> go.Figure:
             "bordercolor": GREY.light,
             "font": {"color": INK.light, "family": FONT, "size": 12},
         },
-        showlegend=False,  # page.js writes one that wraps and that keys can reach
+        showlegend=False,  # figures.js writes one that wraps and that keys can reach
         uirevision="kept",
         xaxis={**axis, "title": {"text": x_title, "standoff": 8}},
         yaxis={**axis, "title": {"text": y_title, "standoff": 8}},
@@ -95,7 +95,7 @@ def points(
 
 
 def pointed_at(hover: Sequence[Hover | str]) -> dict[str, Any]:
-    """A trace's part that says its points; where one has a network, page.js shows them instead of Plotly."""
+    """A trace's part that says its points; where one has a network, card.js shows them instead of Plotly."""
     texts = [one if isinstance(one, str) else "\n".join(one.lines) for one in hover]
     networks = [None if isinstance(one, str) else one.network for one in hover]
     if not any(networks):
@@ -124,7 +124,7 @@ def script_json(value: object) -> str:
 
 
 def plot_html(plot: Plot, networks: Networks) -> str:
-    """A figure element; page.js draws what its script element holds."""
+    """A figure element; figures.js draws what its script element holds."""
     choices = ""
     boxes = None
     if plot.views is not None:

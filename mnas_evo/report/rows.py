@@ -11,7 +11,7 @@ from mnas_evo.errors import NotationError
 from mnas_evo.latency.features import family
 from mnas_evo.latency.table import Measured, Table, parse_row_key
 from mnas_evo.report.folders import TablePart
-from mnas_evo.report.palette import BLUE, GREEN, GREY, MUTED, ORANGE, PANEL, PURPLE, VERMILLION
+from mnas_evo.report.palette import BLUE, GREEN, GREY, MUTED, ORANGE, PURPLE, VERMILLION
 from mnas_evo.report.plot import Plot, empty_figure, line, points
 from mnas_evo.report.section import Section, row
 from mnas_evo.report.summary import rows_html
@@ -28,6 +28,7 @@ _SYMBOLS = (
     *("cross", "square-open", "triangle-down", "diamond-open"),
 )
 _EDGE = "edge"
+_LEAST_ROOM = 0.25  # of the figure's width, for a label
 
 Matrix = NDArray[np.float64]
 
@@ -125,7 +126,8 @@ def rows_plot(rows: Sequence[KnownRow], *, batch: int) -> Plot | None:
     macs, times = np.array([one.macs for one in worked]), np.array([one.time.ms for one in worked])
     for line_of_equals, label in _equal_throughputs(macs, times):
         figure.add_trace(line_of_equals)
-        figure.add_annotation(label)
+        if label is not None:
+            figure.add_annotation(label)
     by_family: dict[str, list[KnownRow]] = {}
     for one in sorted(worked, key=lambda one: (family(one.layer) == _EDGE, family(one.layer))):
         by_family.setdefault(family(one.layer), []).append(one)
@@ -151,7 +153,8 @@ def rows_plot(rows: Sequence[KnownRow], *, batch: int) -> Plot | None:
         "rows",
         "Time by multiply-adds",
         f"Every row of the table{images}; a row is a whole layer, so that dconv and mbconv hold their 1x1 "
-        f"convolutions too. Along a dotted line, multiply-adds a second stay the same.{left_out}",
+        "convolutions too. Along a dotted line, multiply-adds a second stay the same; from line to line they grow "
+        f"tenfold.{left_out}",
         figure,
         f"Scatter plot of the time of {several(len(worked), 'row')} over their multiply-adds, by family; the table of "
         "families says how many multiply-adds a second each does.",
@@ -170,17 +173,14 @@ def _log_range(values: Matrix) -> list[float]:
     return [float(low - room), float(high + room)]
 
 
-def _equal_throughputs(macs: Matrix, times: Matrix) -> Iterator[tuple[object, dict[str, object]]]:
-    """Lines of 1, 10, 100, ... billions of multiply-adds a second, as far as rows lie near them."""
+def _equal_throughputs(macs: Matrix, times: Matrix) -> Iterator[tuple[object, dict[str, object] | None]]:
+    """Lines of 1, 10, 100, ... billions of multiply-adds a second, as far as rows lie near them, with their labels."""
     ends = np.array([macs.min(), macs.max()], dtype=float)
     rates = np.log10(macs / times / 1e6)
     for power in range(int(np.floor(rates.min())), int(np.ceil(rates.max())) + 1):
         y = ends / 10.0**power / 1e6
         if y[0] > times.max() or y[1] < times.min():
             continue
-        y_at = max(y[0], times.min())  # where it enters the figure, below most rows
-        x_at = y_at * 10.0**power * 1e6
-        late = np.log(x_at / ends[0]) > 0.75 * np.log(ends[1] / ends[0])
         drawn = line(
             [float(x) for x in ends],
             [float(ms) for ms in y],
@@ -191,18 +191,21 @@ def _equal_throughputs(macs: Matrix, times: Matrix) -> Iterator[tuple[object, di
             hoverinfo="skip",
             showlegend=False,
         )
+        # Rows lie along these lines: room for words is left above the slow ones and below the fast ones.
+        above = power < np.median(rates)
+        y_at = min(y[1], times.max()) if above else max(y[0], times.min())
+        x_at = y_at * 10.0**power * 1e6
+        room = float(np.log(x_at / ends[0]) / np.log(ends[1] / ends[0])) if ends[1] > ends[0] else 0.5
         label = {
             "x": float(np.log10(x_at)),
             "y": float(np.log10(y_at)),
             "text": f"{10.0**power:g} GMAC/s",
             "showarrow": False,
-            "xanchor": "right" if late else "left",
-            "xshift": -6 if late else 6,
+            "xanchor": "right" if above else "left",
+            "xshift": -6 if above else 6,
             "font": {"size": 11, "color": MUTED.light},
-            "bgcolor": PANEL.light,
-            "opacity": 0.9,
         }
-        yield drawn, label
+        yield drawn, label if (room if above else 1 - room) > _LEAST_ROOM else None
 
 
 def _hover(one: KnownRow) -> str:

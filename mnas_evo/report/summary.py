@@ -183,7 +183,7 @@ def _chosen_html(job: Job, chosen: Chosen) -> str:
 
 
 def blocks_html(network: str, times: Sequence[float] = ()) -> str:
-    """A network block by block, as page.js draws it too: with the ms of each, and of the call, where they are known."""
+    """A network block by block, as card.js draws it too: with the ms of each, and of the call, where they are known."""
     named = [
         (block.kind, block.words if block.kind == "ends" else f"{number}: {block.words}")
         for number, block in enumerate(blocks_of(network))

@@ -164,7 +164,7 @@ def _block(piece: str, block: Block) -> BlockWords:
 
 @dataclass(frozen=True, slots=True)
 class Hover:
-    """What a point says when it is pointed at: lines of values, escaped, and a network, which page.js draws."""
+    """What a point says when it is pointed at: lines of values, escaped, and a network, which card.js draws."""
 
     lines: tuple[str, ...]
     network: str

@@ -331,7 +331,7 @@ def test_texts_from_files_are_escaped(job: Path) -> None:
     assert HOSTILE in found.words and f"{HOSTILE}/x/y" in found.codes
     hover = [t for trace in found.figures["figure-front"]["data"] for t in trace.get("hovertext") or []]
     assert hover and not any("<img" in said for said in hover)
-    assert HOSTILE in [network["string"] for network in found.networks]  # which page.js writes as text
+    assert HOSTILE in [network["string"] for network in found.networks]  # which card.js writes as text
 
 
 def test_reading_changes_nothing_in_the_folder(job: Path) -> None:

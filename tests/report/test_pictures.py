@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from chromium import CHROMIUM, NEEDED
 from PIL import Image
+from sample_job import build_training
 
+from mnas_evo.cli.main import run
 from mnas_evo.errors import MnasEvoError, RequestError
 from mnas_evo.report.page import read_content
 from mnas_evo.report.palette import BLUE, GREEN, GREY
@@ -125,6 +127,15 @@ def test_a_browser_that_is_not_there_is_an_error_that_says_what_to_do(
         write_pictures([plot_of("one")], tmp_path / "pictures", "svg")
 
 
+def test_a_folder_without_figures_has_no_pictures_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_training(tmp_path, "16x16x1/stem8/r1_k3_s11_e1_o8/head8/4", epochs=0)
+    assert run(["report", str(tmp_path), "--pictures", "png"]) == 0
+    assert "has no figures yet" in capsys.readouterr().err
+    assert not (tmp_path / "pictures").exists()
+
+
 def test_a_file_where_the_pictures_go_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pictures").write_text("mine")
     with pytest.raises(RequestError, match="pictures is no folder"):
@@ -166,6 +177,19 @@ class TestDrawn:
             assert (pixels[-2:] == 255).all() and (pixels[:, -2:] == 255).all()
             assert 0.005 < (pixels != 255).any(axis=2).mean() < 0.9
 
+    def test_the_command_writes_them_beside_the_page_and_names_each(
+        self, finished_job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        page = tmp_path / "out" / "page.html"
+        assert run(["report", str(finished_job / "training"), "--pictures", "svg", "--out", str(page)]) == 0
+        said = capsys.readouterr()
+        assert said.out.split() == [
+            str(page),
+            *(str(page.parent / "pictures" / f"{n}.svg") for n in ("losses", "top1")),
+        ]
+        assert said.err == "drawing: 2 of 2 figures\n"
+        assert all(Path(path).is_file() for path in said.out.split())
+
     def test_names_with_html_are_drawn_as_they_are(self, tmp_path: Path) -> None:
         plot = replace(plot_of(HOSTILE, "$x^2$"), name="hostile")
         (path,) = write_pictures([plot], tmp_path, "svg")
@@ -179,7 +203,7 @@ class TestDrawn:
         broken.write_text("#!/bin/sh\nexit 1\n")
         broken.chmod(0o755)
         monkeypatch.setenv("BROWSER_PATH", str(broken))
-        with pytest.raises(MnasEvoError, match="failed when it started: .*; try again") as caught:
+        with pytest.raises(MnasEvoError, match=r"failed when it started: .*; try again") as caught:
             write_pictures([plot_of("one")], tmp_path, "svg")
         assert "\n" not in str(caught.value)
 

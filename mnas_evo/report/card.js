@@ -1,0 +1,137 @@
+// The network of a point that is pointed at, drawn block by block; a click or an arrow key keeps it.
+
+const MOST_STEPS = 1000; // points of a trace that arrow keys go through
+const card = document.getElementById("card");
+let networks; // {blocks: [[string, kind, words]], networks: [[numbers of blocks, µs of each or null]]}
+let pinned = false;
+
+function element(name, className, text) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+const plainMs = (ms) => `${Math.abs(ms) < 0.0005 ? "0" : ms.toPrecision(3)}\u00a0ms`;
+
+// A network as a list of its blocks, each with what it takes of the predicted time.
+function drawnNetwork(number) {
+  const [numbers, times] = networks.networks[number];
+  const list = element("ol", "blocks drawn");
+  const longest = times && Math.max(...times);
+  const row = (kind, words, us) => {
+    const item = element("li", kind);
+    item.append(element("span", "words", words));
+    if (us !== undefined) {
+      item.style.setProperty("--share", String(Math.max(us / longest, 0)));
+      item.append(element("span", "ms", plainMs(us / 1000)));
+    }
+    list.append(item);
+  };
+  numbers.forEach((at, i) => {
+    const [, kind, words] = networks.blocks[at];
+    row(kind, kind === "ends" ? words : `${i}: ${words}`, times ? times[i] : undefined);
+  });
+  if (times && times.length > numbers.length && times.at(-1)) row("call", "each call", times.at(-1));
+  return list;
+}
+
+const networkString = (number) => networks.networks[number][0].map((at) => networks.blocks[at][0]).join("/");
+
+function hideCard() {
+  card.hidden = true;
+  pinned = false;
+  card.classList.remove("pinned");
+}
+
+function showCard(figure, point, isPinned) {
+  const { hovertext, customdata } = point.data;
+  const number = customdata[point.pointNumber];
+  card.replaceChildren();
+  const values = element("p", "values");
+  values.innerHTML = hovertext[point.pointNumber].replaceAll("\n", "<br>"); // escaped where the page was written
+  card.append(values);
+  if (number !== null) card.append(drawnNetwork(number));
+  pinned = isPinned;
+  card.classList.toggle("pinned", isPinned);
+  if (isPinned) {
+    const tools = element("p", "tools");
+    const close = element("button", "", "Close");
+    close.type = "button";
+    close.addEventListener("click", hideCard);
+    if (number !== null) {
+      const button = element("button", "copy", "Copy");
+      button.type = "button";
+      button.setAttribute("aria-label", "Copy this network");
+      button.addEventListener("click", () => copied(button, networkString(number)));
+      tools.append(button);
+    }
+    tools.append(close);
+    card.append(tools);
+  } else if (number !== null) card.append(element("p", "note", coarse.matches ? "" : "A click keeps this open."));
+  card.hidden = false;
+  if (narrow.matches) card.style.left = card.style.top = ""; // at the foot of the window
+  else besidePoint(figure.canvas, point);
+}
+
+function besidePoint(canvas, point) {
+  const box = canvas.getBoundingClientRect();
+  const [x, y] = [box.left + point.xaxis._offset + point.xaxis.d2p(point.x), box.top + point.yaxis._offset + point.yaxis.d2p(point.y)];
+  const { offsetWidth: width, offsetHeight: height } = card;
+  const left = x + 16 + width < root.clientWidth ? x + 16 : Math.max(x - 16 - width, 4);
+  const top = Math.min(Math.max(y - height / 2, 52), Math.max(window.innerHeight - height - 8, 4));
+  card.style.left = `${left + window.scrollX}px`;
+  card.style.top = `${top + window.scrollY}px`;
+}
+
+function listen(figure) {
+  if (figure.canvas.dataset.listens) return;
+  figure.canvas.dataset.listens = "true";
+  const current = () => figures.find(({ canvas }) => canvas === figure.canvas);
+  const ours = ({ points: [point] }) => (point.data.customdata && point.data.hovertext ? point : null);
+  figure.canvas.on("plotly_hover", (event) => {
+    const point = ours(event);
+    if (point && !pinned) showCard(current(), point, false);
+  });
+  figure.canvas.on("plotly_unhover", () => pinned || hideCard());
+  figure.canvas.on("plotly_click", (event) => {
+    const point = ours(event);
+    if (point) showCard(current(), point, true);
+  });
+  figure.canvas.on("plotly_relayouting", hideCard);
+  figure.canvas.on("plotly_relayout", (change) => {
+    const { xaxis, yaxis, uirevision } = figure.canvas.layout;
+    const now = [xaxis.range, yaxis.range];
+    const isReset = Object.keys(change).some((key) => key.endsWith("autorange"));
+    const isZoom = Object.keys(change).some((key) => key.includes(".range"));
+    if (isReset || JSON.stringify(now) === JSON.stringify(current().placed)) current().zoom = null;
+    else if (isZoom) current().zoom = { of: uirevision, x: now[0], y: now[1] };
+  });
+}
+
+// Arrow keys go through the points that have a network, from left to right.
+function wireKeys(figure) {
+  const found = figure.drawing.data.flatMap((trace, curveNumber) =>
+    trace.customdata && trace.x.length <= MOST_STEPS
+      ? trace.x.map((x, pointNumber) => ({ x, curveNumber, pointNumber, network: trace.customdata[pointNumber] }))
+      : []);
+  if (!found.length) return;
+  found.sort((a, b) => a.x - b.x);
+  figure.canvas.tabIndex = 0;
+  figure.canvas.setAttribute("aria-roledescription", "figure; arrow keys go from point to point");
+  let at = -1;
+  figure.canvas.onkeydown = (event) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by || !figure.isDrawn) return;
+    event.preventDefault();
+    const visible = found.filter(({ curveNumber }) => figure.drawing.data[curveNumber].visible !== false);
+    const seen = [...new Map(visible.map((step) => [step.network ?? step, step])).values()]; // each network once
+    if (!seen.length) return;
+    at = (at + by + seen.length) % seen.length;
+    const { curveNumber, pointNumber } = seen[at];
+    const { xaxis, yaxis } = figure.canvas._fullLayout;
+    const data = figure.drawing.data[curveNumber];
+    showCard(figure, { data, pointNumber, xaxis, yaxis, x: data.x[pointNumber], y: data.y[pointNumber] }, true);
+    document.getElementById("said").textContent = card.querySelector(".values").innerText;
+  };
+}
