@@ -3,12 +3,13 @@
 #   make venv   the development environment alone           make check  ruff, format, mypy
 #   make test-all  also what is slow (packaging, browser)   make bench  speed, as ratios
 #   make dist   the wheel and the source archive            make format  what ruff can mend
+#   make docs   the documentation site, in site/
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT ?= demo
 
-.PHONY: demo test test-all venv check format bench dist clean
+.PHONY: demo test test-all venv check format bench docs dist clean
 
 .venv/.created:
 	$(PYTHON) -c 'import sys; sys.exit("mnas-evo needs Python 3.11 or later; give make PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -26,6 +27,10 @@ OUT ?= demo
 
 .venv/.dev: .venv/.test
 	$(PIP) -e '.[dev]'
+	touch $@
+
+.venv/.docs: .venv/.core
+	$(PIP) -e '.[docs]'
 	touch $@
 
 venv: .venv/.dev
@@ -57,8 +62,11 @@ bench: .venv/.core
 	$(BIN)/python benchmarks/supernet.py
 	$(BIN)/python benchmarks/search.py
 
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 dist: .venv/.test
 	$(BIN)/python -m build --outdir dist .
 
 clean:
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -40,6 +40,7 @@ def import_file(
     Examples: mnas-evo import pixel1.yaml --table pixel1 --soc "Snapdragon 821" --runtime tflite;
     mnas-evo import measured.csv --table pixel1-networks --space paper
     """
+    from mnas_evo.latency.fitting import FEWEST_NETWORKS, FEWEST_WITH_OTHERS
     from mnas_evo.latency.foreign import guess_format, import_table
     from mnas_evo.space.architecture import Frame
     from mnas_evo.space.space_file import load_space
@@ -57,7 +58,11 @@ def import_file(
         print(f"left out, as no row expresses them: {len(refused)}; {table / 'README.md'} lists all. The first:")
         for entry in refused[:_SHOWN]:
             print(f"  {entry.key}: {entry.reason}")
-    if found.networks:
+    if len(found.networks) >= FEWEST_NETWORKS:
         print(f"next: mnas-evo fit --table {table}")
+    elif found.networks and not found.rows:
+        print(
+            f"a fit needs {FEWEST_NETWORKS} networks, or {FEWEST_WITH_OTHERS} with another device's table: fit --from"
+        )
     else:
         print(f"next: mnas-evo predict ARCH --table {table}: the bare sum of rows; with measured networks, also a fit")

@@ -15,6 +15,7 @@ from mnas_evo.cli.export_command import export
 from mnas_evo.cli.import_command import import_file
 from mnas_evo.cli.rank_command import rank_check
 from mnas_evo.cli.remeasure_command import remeasure
+from mnas_evo.cli.report_command import report
 from mnas_evo.cli.scale_command import scale
 from mnas_evo.cli.supernet_command import supernet
 from mnas_evo.cli.train_command import train
@@ -50,7 +51,7 @@ for command in (
     evaluate,
     export,
     scale,
-    search_commands.report,
+    report,
     device_commands.tables,
 ):
     app.command()(command)

@@ -1,12 +1,11 @@
-"""Commands about spaces and searches: spaces, search, report."""
+"""Commands about spaces and searches: spaces, search."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mnas_evo.cli.terminal import JsonOption, WorkersOption, print_json, print_table, stage, tell
-from mnas_evo.errors import RequestError
 
 if TYPE_CHECKING:
     from mnas_evo.search.front import Candidate
@@ -245,87 +244,3 @@ def _figure(name: str, value: float) -> str:
     from mnas_evo.search.objectives import is_latency
 
     return f"{value:.2f}" if name == "top1" else f"{value:.4g}" if is_latency(name) else f"{value:,.0f}"
-
-
-def report(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder of a table, a search, a training or several, a supernet, a comparison, a study by scale, or "
-            "all of a demo."
-        ),
-    ],
-    out: Annotated[
-        Path | None, typer.Option(help="Where to write the page; report.html in the folder by default.")
-    ] = None,
-    pictures: Annotated[
-        Literal["svg", "png"] | None,
-        typer.Option(
-            help="Write each figure as a file too, for papers and READMEs: into a folder pictures beside the page."
-        ),
-    ] = None,
-    watch: Annotated[
-        bool,
-        typer.Option(
-            "--watch",
-            help="Serve the page on this machine instead, and draw it anew as a search, campaign or "
-            "training goes on; until Ctrl-C.",
-        ),
-    ] = False,
-    port: Annotated[int | None, typer.Option(help="Of --watch; any free one by default.", min=0, max=65535)] = None,
-) -> None:
-    """Write one self-contained HTML page about what a folder holds; what still runs is shown as far as it has come.
-
-    --pictures needs Chrome or Chromium on this machine, and loads nothing from a network. The pictures are as the page
-    opens with them, in light colours on white, with their legends, and as wide as a paper's column: svg for papers, png
-    at twice the size for READMEs.
-
-    --watch serves on loopback alone, at an address that holds a secret. It takes a twentieth of one core's time while a
-    browser looks at it: beside a campaign on this same machine, close the page, or the times will tell of it.
-
-    Examples: mnas-evo report demo; mnas-evo report runs/one --watch; mnas-evo report runs/one --pictures svg --out
-    paper/one.html
-    """
-    if watch and (out or pictures):
-        raise RequestError("--watch writes no file: leave --out and --pictures out")
-    if port is not None and not watch:
-        raise RequestError("--port is that of --watch; give --watch too")
-    if watch:
-        _watch(folder, port or 0)
-        return
-    from mnas_evo.report.page import write_report
-
-    page = out or folder / "report.html"
-    print(write_report(folder, page))
-    if pictures is not None:
-        _write_pictures(folder, page.parent / "pictures", pictures)
-
-
-def _watch(folder: Path, port: int) -> None:
-    from threading import Event
-
-    from mnas_evo.devices.web_server import WebServer
-    from mnas_evo.report.watch import Watched
-
-    server = WebServer(Watched(folder), port=port, isolate=False)
-    try:
-        print(server.url, flush=True)
-        tell("the page is drawn anew as the folder changes; Ctrl-C ends it")
-        Event().wait()
-    except KeyboardInterrupt:
-        tell("ended")
-    finally:
-        server.close()
-
-
-def _write_pictures(folder: Path, out: Path, kind: Literal["svg", "png"]) -> None:
-    from mnas_evo.report.page import read_content
-    from mnas_evo.report.pictures import write_pictures
-
-    plots = [plot for section in read_content(folder).sections for plot in section.plots]
-    if not plots:
-        tell(f"{folder} has no figures yet, so there are no pictures")
-        return
-    with stage("drawing") as told:
-        written = write_pictures(plots, out, kind, progress=told)
-    print("\n".join(map(str, written)))

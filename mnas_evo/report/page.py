@@ -53,9 +53,18 @@ def write_report(folder: Path, out: Path) -> Path:
         RequestError: the folder holds nothing to report on, or `out` is a folder.
         DamagedFile, OtherFormat: a file in it cannot be read.
     """
+    return write_page(folder, read_content(folder), out)
+
+
+def write_page(folder: Path, content: Content, out: Path) -> Path:
+    """Writes what was read of a folder.
+
+    Raises:
+        RequestError: `out` is a folder.
+    """
     if out.is_dir():
         raise RequestError(f"{out} is a folder; give the report a file, such as {out / 'report.html'}")
-    write_text(out, page_html(folder, body_html(read_content(folder))))
+    write_text(out, page_html(folder, body_html(content)))
     return out
 
 

@@ -1,4 +1,4 @@
-"""One figure of the page: a Plotly figure in the page's manner, its words, and the HTML that figures.js draws it from."""
+"""One figure of the page: a Plotly figure in its manner, words, and the HTML that figures.js draws it from."""
 
 import json
 from collections.abc import Sequence

@@ -14,6 +14,7 @@ def summary_section(job: Job) -> Section:
     paragraphs = [
         _table_sentences(job.table) if job.table else [],
         [*(_run_sentences(job.run) if job.run else ()), *_chosen_sentences(job)],
+        [f"A campaign has not come to its end. {text(job.campaign.in_words)}."] if job.campaign else [],
         _missing_sentences(job),
     ]
     words = "".join(f"<p>{' '.join(sentences)}</p>" for sentences in paragraphs if sentences)
@@ -68,7 +69,8 @@ def _run_sentences(run: RunPart) -> list[str]:
         return [f"{said[0]} has evaluated nothing yet."]
     end = "came to an end within the limits" if run.form.limits else "came to an end"
     front = f"{len(run.front):,} of them form the front" if run.front else f"none of them {end}"
-    said[0] += f" evaluated {several(len(run.paid), 'architecture')}; {front}."
+    short = f" of the {run.form.evaluations:,} asked for" if len(run.paid) < run.form.evaluations else ""
+    said[0] += f" evaluated {several(len(run.paid), 'architecture')}{short}; {front}."
     if failed := sum(tell.kind == "failure" for tell in run.paid):
         said.append(f"{several(failed, 'evaluation')} failed.")
     return said

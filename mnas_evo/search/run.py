@@ -341,7 +341,7 @@ def _evaluate_landmarks(
     networks = [named_network(name, task=problem.space.frame) for name in LANDMARKS]
     left = [network for network in networks if format_network(network) not in known]
     if left:
-        progress(done, "published networks")
+        progress(done, "evaluated; now the published networks beside them")
     for network, result in evaluate_all(problem.dear, left, seed=request.seed, workers=request.workers):
         if not isinstance(result, str) and math.isfinite(result.top1):
             details = {"role": "landmark", "seconds": result.seconds}

@@ -1,4 +1,6 @@
-"""Block strings: MnasNet's own notation joined by `/`, with what its strings cannot say added (see docs/notation.md).
+"""Block strings: MnasNet's own notation joined by `/`, with what its strings cannot say added.
+
+docs/reference/notation.md is its reference.
 
     224x224x3 / stem32_s1_relu6_same / r2_k3_s22_e6_i16_o24_se0.25_noskip / ... / head1280 / 1000
 

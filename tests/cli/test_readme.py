@@ -1,7 +1,5 @@
 """The README's commands run, in the order they stand there, each going on from what the one before left."""
 
-import re
-import shlex
 import subprocess
 import sys
 import venv
@@ -12,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from written_commands import ROOT, blocks, commands, quick, run_all
 
-from mnas_evo.cli.main import run
 from mnas_evo.data import datasets
 from mnas_evo.data.decoding import Form, decode
 from mnas_evo.data.parts import Encoded, Part
@@ -24,46 +22,21 @@ from mnas_evo.space.notation import parse_network
 from mnas_evo.training.checkpoint import Checkpoint, load_checkpoint, untrained
 from mnas_evo.training.recipe import load_recipe
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-COMMANDS = [
-    line.split("#  ")[0].strip().removeprefix("$ ")
-    for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
-    for line in block.splitlines()
-    if line.strip().removeprefix("$ ").startswith("mnas-evo ")
-]
-(SNIPPET,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+README = ROOT / "README.md"
+COMMANDS = [arguments for arguments in commands(README) if arguments[0] != "demo"]  # which has tests of its own
+(SNIPPET,) = blocks(README, "python")
 IMAGE = 7  # of the test digits
-# Budgets for a quick run; the slow test takes them as they are written.
-QUICK = {
-    "--minutes": "0",
-    "--evaluations": "6",
-    "--recipe": "quick",
-    "--epochs": "1",
-    "--add": "10",
-    "--by": "proxy:digits@100,epochs=1",
-}
-
-
-def quick(arguments: list[str]) -> list[str]:
-    found = [QUICK.get(before, word) for before, word in zip(["", *arguments], arguments, strict=False)]
-    more = {"profile": ["--networks", "12"], "search": ["--population", "4"], "train": ["--epochs", "1"]}
-    return [*found, *more.get(arguments[0], [])]
-
-
-def run_all(commands: list[list[str]]) -> None:
-    for arguments in commands:
-        assert run(arguments) == 0, f"mnas-evo {shlex.join(arguments)}"
 
 
 def test_the_readme_shows_the_whole_path() -> None:
-    shown = [command.split()[1] for command in COMMANDS]
+    shown = [arguments[0] for arguments in COMMANDS]
     path = ["profile", "fit", "search", "remeasure", "train", "evaluate", "export"]
     assert list(dict.fromkeys(name for name in shown if name in path)) == path
 
 
 def test_the_readmes_commands_run_with_small_budgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run_all([quick(shlex.split(command)[1:]) for command in COMMANDS if command.split()[1] != "demo"])
+    run_all([quick(arguments) for arguments in COMMANDS])
     assert (tmp_path / "models" / "first" / "model.onnx").exists()
     checkpoint = load_checkpoint(tmp_path / "models" / "first" / "model.pt")
     assert snippet_says(sys.executable, "model.onnx", tmp_path) == checkpoint_says(checkpoint)
@@ -139,4 +112,4 @@ def test_the_snippet_reads_an_image_as_the_project_does(
 @pytest.mark.slow
 def test_the_readmes_commands_run_as_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run_all([shlex.split(command)[1:] for command in COMMANDS if command.split()[1] != "demo"])
+    run_all(COMMANDS)

@@ -144,10 +144,12 @@ def test_a_last_visit_just_now_means_that_it_is_running(visits: tuple[int, int],
 
 def test_a_line_that_is_just_being_written_counts_for_nothing(visits: tuple[int, int], tmp_path: Path) -> None:
     raw = break_off(tmp_path / "table", after=visits[1] - 9)
+    an_hour_ago = (time.time() - HOUR_S,) * 2
+    os.utime(raw / "runs.jsonl", an_hour_ago)
     before = report(tmp_path / "table").words
     with (raw / "runs.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"pass": 9, "slot"')
-    os.utime(raw / "runs.jsonl", (time.time() - HOUR_S,) * 2)
+    os.utime(raw / "runs.jsonl", an_hour_ago)
     after = report(tmp_path / "table").words
     assert after.partition("Written")[0] == before.partition("Written")[0]
 

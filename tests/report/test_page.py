@@ -224,7 +224,9 @@ def test_a_search_of_failures_says_why(job: Path) -> None:
         name = TINY.strings(TINY.sizes[None] * 0)[0]
         archive.add_tells([Tell(0, 0, name, (0,), "failure", message="TrainingFailed: the loss became nan")])
     found = report(job)
-    assert "evaluated 1 architecture; none of them came to an end. 1 evaluation failed." in found.words
+    assert (
+        "evaluated 1 architecture of the 40 asked for; none of them came to an end. 1 evaluation failed." in found.words
+    )
 
 
 def test_a_front_of_one_has_a_page(job: Path) -> None:

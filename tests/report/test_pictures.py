@@ -132,7 +132,7 @@ def test_a_folder_without_figures_has_no_pictures_and_says_so(
 ) -> None:
     build_training(tmp_path, "16x16x1/stem8/r1_k3_s11_e1_o8/head8/4", epochs=0)
     assert run(["report", str(tmp_path), "--pictures", "png"]) == 0
-    assert "has no figures yet" in capsys.readouterr().err
+    assert "there are no figures yet" in capsys.readouterr().err
     assert not (tmp_path / "pictures").exists()
 
 

@@ -298,9 +298,9 @@ def test_an_even_kernel_and_a_repeated_option_are_told_together() -> None:
 
 
 def test_the_example_of_the_guide_is_a_space() -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "spaces.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[2] / "docs" / "reference" / "spaces.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", guide, flags=re.DOTALL)
-    space = parse_space(example, source="docs/spaces.md")
+    space = parse_space(example, source="spaces.md")
     assert (space.name, space.shared, len(space.blocks)) == ("my-space", ("kernel",), 2)
     for name in space_names():
         assert f"`{name}`" in guide
