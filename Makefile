@@ -38,8 +38,9 @@ venv: .venv/.dev
 demo: .venv/.core
 	$(BIN)/mnas-evo demo --out $(OUT)
 
+# A process a core, of at most eight: a process takes about a gigabyte.
 test: .venv/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 test-all: .venv/.test
 	$(BIN)/python -m pytest -m "slow or browser or remote"
