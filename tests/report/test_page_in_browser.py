@@ -1,12 +1,12 @@
 """The report as a browser shows it: drawn, without a complaint, at the width of a desk and of a hand."""
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from chromium import NEEDED, chromium
+from open_page import SIZES, drawn_figures, open_page, overhang, point_at, prefers, severe
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -14,8 +14,6 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from mnas_evo.report.page import write_report
 from mnas_evo.search.run import archive_path
-
-SIZES = {"desk": (1440, 900), "hand": (390, 844)}
 
 pytestmark = NEEDED
 
@@ -31,61 +29,16 @@ def shown(
     browser: webdriver.Chrome, finished_job: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> webdriver.Chrome:
     """The browser with the page open and its figures drawn."""
-    width, height = SIZES[request.param]
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500},
-    )
-    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": width < 500})
-    browser.get(write_report(finished_job, tmp_path / "page.html").as_uri())
-    WebDriverWait(browser, 30).until(lambda now: now.execute_script("return document.documentElement.dataset.ready"))
+    open_page(browser, write_report(finished_job, tmp_path / "page.html"), request.param)
     return browser
 
 
-def drawn_all(browser: webdriver.Chrome) -> None:
-    """Goes through the page as a reader does: figures are drawn as they come into sight."""
-    for figure in browser.find_elements(By.CSS_SELECTOR, "figure.plot"):
-        browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", figure)
-        WebDriverWait(browser, 30).until(
-            lambda now, figure=figure: figure.find_elements(By.CSS_SELECTOR, "svg.main-svg")
-        )
-
-
-def point_at(browser: webdriver.Chrome, trace: str, number: int, *, click: bool = False) -> None:
-    """Moves the mouse to a point of the front's figure, and presses it there; a finger always does."""
-    drawn_all(browser)
-    canvas = browser.find_element(By.CSS_SELECTOR, "#figure-front .canvas")
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", canvas)
-    x, y = browser.execute_script(
-        """const [canvas, name, number] = arguments, { xaxis, yaxis } = canvas._fullLayout;
-        const trace = canvas.data.find((one) => one.name === name), box = canvas.getBoundingClientRect();
-        const [x, y] = [xaxis._offset + xaxis.d2p(trace.x[number]), yaxis._offset + yaxis.d2p(trace.y[number])];
-        return [box.left + x, box.top + y]""",
-        *(canvas, trace, number),
-    )
-    card = browser.find_element(By.ID, "card")
-    if browser.execute_script("return matchMedia('(pointer: coarse)').matches"):
-        for kind, fingers in (("touchStart", [{"x": x, "y": y}]), ("touchEnd", [])):
-            browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
-        WebDriverWait(browser, 30).until(lambda now: not card.get_attribute("hidden"))
-        return
-
-    def mouse(kind: str, off: int, clicks: int) -> None:
-        event = {"type": kind, "x": x + off, "y": y + off, "clickCount": clicks, "button": "left" if clicks else "none"}
-        browser.execute_cdp_cmd("Input.dispatchMouseEvent", event)
-
-    def is_shown(now: webdriver.Chrome) -> bool:
-        mouse("mouseMoved", 1 - int(time.monotonic() * 10) % 3, 0)  # Plotly passes over moves that come too fast
-        return not card.get_attribute("hidden")
-
-    WebDriverWait(browser, 30).until(is_shown)
-    if click:
-        mouse("mousePressed", 0, 1)
-        mouse("mouseReleased", 0, 1)
-
-
-def severe(browser: webdriver.Chrome) -> list[str]:
-    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+def point_at_front(browser: webdriver.Chrome, trace: str, number: int, *, click: bool = False) -> None:
+    """Moves the mouse, or a finger, to a point of the front's figure."""
+    drawn_figures(browser)
+    figure = browser.find_element(By.ID, "figure-front")
+    names = browser.execute_script("return arguments[0].querySelector('.canvas').data.map(({name}) => name)", figure)
+    point_at(browser, figure, names.index(trace), number, click=click)
 
 
 def background(browser: webdriver.Chrome) -> tuple[str, str]:
@@ -102,8 +55,7 @@ def column(browser: webdriver.Chrome, name: str) -> list[float]:
 
 
 def test_every_figure_is_drawn_and_the_console_is_silent(shown: webdriver.Chrome) -> None:
-    drawn_all(shown)
-    figures = shown.find_elements(By.CSS_SELECTOR, "figure.plot")
+    figures = drawn_figures(shown)
     assert len(figures) == 12
     for figure in figures:
         drawn = figure.find_elements(By.CSS_SELECTOR, "svg.main-svg")
@@ -113,9 +65,7 @@ def test_every_figure_is_drawn_and_the_console_is_silent(shown: webdriver.Chrome
 
 
 def test_the_page_is_no_wider_than_the_window(shown: webdriver.Chrome) -> None:
-    wide = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-    content, window = shown.execute_script(wide)
-    assert content <= window
+    assert overhang(shown) <= 0
 
 
 def test_a_heading_sorts_by_its_column_by_click_and_by_key(shown: webdriver.Chrome) -> None:
@@ -145,7 +95,7 @@ def test_what_is_not_known_sorts_last_either_way(shown: webdriver.Chrome) -> Non
 
 
 def test_the_theme_changes_page_and_figures(shown: webdriver.Chrome) -> None:
-    drawn_all(shown)
+    drawn_figures(shown)
     before = background(shown)
     shown.execute_script("window.scrollTo({top: 0, behavior: 'instant'})")
     button = shown.find_element(By.ID, "theme")
@@ -158,17 +108,15 @@ def test_the_theme_changes_page_and_figures(shown: webdriver.Chrome) -> None:
 
 
 def test_the_dark_is_what_the_reader_prefers(shown: webdriver.Chrome) -> None:
-    drawn_all(shown)
+    drawn_figures(shown)
     light = background(shown)
     for value, same in (("dark", False), ("light", True)):
-        shown.execute_cdp_cmd(
-            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": value}]}
-        )
+        prefers(shown, value)
         WebDriverWait(shown, 10).until(lambda now, same=same: (background(now) == light) is same)
 
 
 def test_views_scales_and_legend_redraw_the_front(shown: webdriver.Chrome) -> None:
-    drawn_all(shown)
+    drawn_figures(shown)
 
     def axis() -> tuple[str, list[float]]:
         found = shown.execute_script(
@@ -215,7 +163,7 @@ def test_paper_gets_light_figures_that_fit_it(shown: webdriver.Chrome) -> None:
 
 
 def test_a_point_shows_its_network_block_by_block_with_the_time_of_each(shown: webdriver.Chrome) -> None:
-    point_at(shown, "measured", 1)
+    point_at_front(shown, "measured", 1)
     card = shown.find_element(By.ID, "card")
     values = card.find_element(By.CSS_SELECTOR, ".values").text
     assert "top-1" in values and "measured" in values and "predicted" in values
@@ -232,7 +180,7 @@ def test_a_point_shows_its_network_block_by_block_with_the_time_of_each(shown: w
 
 
 def test_a_click_keeps_the_network_to_be_copied_and_escape_puts_it_away(shown: webdriver.Chrome) -> None:
-    point_at(shown, "measured", 0, click=True)
+    point_at_front(shown, "measured", 0, click=True)
     WebDriverWait(shown, 10).until(lambda now: now.find_elements(By.CSS_SELECTOR, "#card.pinned button.copy"))
     shown.find_element(By.CSS_SELECTOR, "#card button.copy").click()
     said = WebDriverWait(shown, 10).until(lambda now: now.find_element(By.ID, "said").get_attribute("textContent"))
@@ -242,7 +190,7 @@ def test_a_click_keeps_the_network_to_be_copied_and_escape_puts_it_away(shown: w
 
 
 def test_arrow_keys_go_from_network_to_network(shown: webdriver.Chrome) -> None:
-    drawn_all(shown)
+    drawn_figures(shown)
     canvas = shown.find_element(By.CSS_SELECTOR, "#figure-front .canvas")
     shown.execute_script(
         "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'}); arguments[0].focus()", canvas
@@ -261,7 +209,7 @@ def test_a_network_with_markup_in_it_stays_text(browser: webdriver.Chrome, job: 
         archive.execute("UPDATE measurements SET network = ? || network", (hostile,))
     archive.close()
     browser.get(write_report(job, job / "report.html").as_uri())
-    point_at(browser, "measured", 0, click=True)
+    point_at_front(browser, "measured", 0, click=True)
     card = browser.find_element(By.ID, "card")
     assert hostile in card.text and not card.find_elements(By.TAG_NAME, "img")
     assert not browser.find_elements(By.TAG_NAME, "img") and browser.title != "broken"

@@ -6,10 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from chromium import NEEDED, chromium, complaints
 from read_page import Page, read_page
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
 from mnas_evo.errors import DamagedFile, TrainingFailed
 from mnas_evo.files import read_form, write_form
@@ -183,30 +180,3 @@ def test_a_damaged_training_is_named(folder: Path) -> None:
     (folder / "rank2-seed0" / "training.json").write_text("{")
     with pytest.raises(DamagedFile, match=r"rank2-seed0/training\.json"):
         page_of(folder)
-
-
-class TestShown:
-    """What needs a browser."""
-
-    pytestmark = NEEDED
-
-    @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
-    def test_the_page_is_drawn_in_silence_and_no_wider_than_the_window(
-        self, folder: Path, width: int, height: int
-    ) -> None:
-        put_test(folder, "rank2-seed0", latency_ms=1.5)
-        page = write_report(folder, folder / "report.html")
-        with chromium() as browser:
-            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-            browser.get(page.as_uri())
-            ready = "return document.documentElement.dataset.ready"
-            WebDriverWait(browser, 30).until(lambda now: now.execute_script(ready))
-            figures = browser.find_elements(By.CSS_SELECTOR, "figure.plot")
-            assert len(figures) == 3
-            for figure in figures:
-                browser.execute_script("arguments[0].scrollIntoView({behavior: 'instant'})", figure)
-                WebDriverWait(figure, 30).until(lambda now: now.find_elements(By.CSS_SELECTOR, "svg.main-svg"))
-            wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            assert browser.execute_script(wide) <= 0
-            assert complaints(browser) == []
