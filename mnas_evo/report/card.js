@@ -79,7 +79,8 @@ function besidePoint(canvas, point) {
   const [x, y] = [box.left + point.xaxis._offset + point.xaxis.d2p(point.x), box.top + point.yaxis._offset + point.yaxis.d2p(point.y)];
   const { offsetWidth: width, offsetHeight: height } = card;
   const left = x + 16 + width < root.clientWidth ? x + 16 : Math.max(x - 16 - width, 4);
-  const top = Math.min(Math.max(y - height / 2, 52), Math.max(window.innerHeight - height - 8, 4));
+  // Below and to the right of a point of the front there is nothing that is better than it.
+  const top = Math.max(Math.min(y + 14, window.innerHeight - height - 8), 4);
   card.style.left = `${left + window.scrollX}px`;
   card.style.top = `${top + window.scrollY}px`;
 }
