@@ -8,10 +8,10 @@ import numpy as np
 
 from mnas_evo.latency.runs import DeviceFacts
 from mnas_evo.latency.table import CampaignFacts
-from mnas_evo.report.folders import WIDE_PERCENT, CampaignPart, Series, TablePart, Widths
+from mnas_evo.report.elements import rows_html
 from mnas_evo.report.latency_figures import WINDOW, reference_plot, running_median
 from mnas_evo.report.section import Section, row
-from mnas_evo.report.summary import rows_html
+from mnas_evo.report.table_folder import WIDE_PERCENT, CampaignPart, Series, TablePart, Widths
 from mnas_evo.report.words import percent, plain_ms, several, short_network, signed_percent, text
 
 _RUNNING_WITHIN_S = 120.0  # without a visit: a network on a slow device and the judging of a long campaign take less

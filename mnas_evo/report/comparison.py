@@ -14,8 +14,8 @@ from mnas_evo.report.comparison_figures import (
     hypervolume_plots,
     sample_plots,
 )
+from mnas_evo.report.elements import rows_html
 from mnas_evo.report.section import Body, Section, row
-from mnas_evo.report.summary import rows_html
 from mnas_evo.report.words import several, text
 
 _SPACE = "\u00a0"

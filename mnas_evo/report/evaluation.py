@@ -1,8 +1,8 @@
 """What a trained network's test showed: its figures, those of each class, and what was taken for what."""
 
+from mnas_evo.report.elements import rows_html
 from mnas_evo.report.evaluation_figures import MOST_CLASSES, calibration_plot, confusion_plot, predictions_plot
 from mnas_evo.report.section import Body, row
-from mnas_evo.report.summary import rows_html
 from mnas_evo.report.words import ms, percent, several, text
 from mnas_evo.shipping.evaluation import EvaluationForm
 

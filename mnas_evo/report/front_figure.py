@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from mnas_evo.report.folders import Chosen, RunPart, TablePart
+from mnas_evo.report.folders import Chosen, RunPart
 from mnas_evo.report.palette import BLUE, GREEN, GREY, ORANGE, PANEL, PURPLE, VERMILLION
 from mnas_evo.report.plot import Plot, Range, Views, empty_figure, line, points
+from mnas_evo.report.table_folder import TablePart
 from mnas_evo.report.words import axis, axis_words, candidate_hover, hover, limit, ms, percent, quantity, several, text
 from mnas_evo.search.front import Candidate
 from mnas_evo.search.objectives import is_latency

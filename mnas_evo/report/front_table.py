@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mnas_evo.report.elements import network_html, unfolding_html
 from mnas_evo.report.folders import Job, RunPart
 from mnas_evo.report.networks import BlockTimes, block_times
 from mnas_evo.report.section import Section
-from mnas_evo.report.summary import network_html, unfolding_html
 from mnas_evo.report.words import count, inside, interval, plain_ms, sizes, text
 from mnas_evo.search.front import Candidate
 

@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from mnas_evo.latency.form import HeldOut
-from mnas_evo.report.folders import RunPart, Series, TablePart
+from mnas_evo.report.folders import RunPart
 from mnas_evo.report.palette import BLUE, GREY, INK, MUTED, VERMILLION
-from mnas_evo.report.plot import Plot, empty_figure, line, points
+from mnas_evo.report.plot import Plot, empty_figure, line, points, steps
+from mnas_evo.report.table_folder import Series, TablePart
 from mnas_evo.report.words import (
     Hover,
     candidate_hover,
@@ -197,7 +198,12 @@ def spread_plot(table: TablePart) -> Plot | None:
     for name, (colour, found) in kinds.items():
         if found:
             share = 100 * np.histogram(np.minimum(found, top), edges)[0] / len(found)
-            figure.add_trace(_steps(edges, share, name=f"{name} ({len(found):,})", colour=colour))
+            named = f"{name} ({len(found):,})"
+            said = [
+                f"{low:.2f} to {high:.2f} %: {part:.1f} % of the {named}"
+                for low, high, part in zip(edges, edges[1:], share, strict=False)
+            ]
+            figure.add_trace(steps(edges.tolist(), share.tolist(), name=named, colour=colour, hover=said))
     figure.update_yaxes(rangemode="tozero")
     rows, networks = (np.median(found) if found else None for _, found in kinds.values())
     return Plot(
@@ -207,19 +213,4 @@ def spread_plot(table: TablePart) -> Plot | None:
         f"{percent(networks)} for networks. What lies beyond the axis is in its last step.",
         figure,
         "Histogram of the spread of visits, for rows and for networks.",
-    )
-
-
-def _steps(edges: Matrix, share: Matrix, *, name: str, colour: str) -> go.Scatter:
-    x = [float(edge) for edge in edges]
-    y = [*(float(s) for s in share), float(share[-1])]
-    texts = [f"{a:.2f} to {b:.2f} %: {s:.1f} % of the {name}" for a, b, s in zip(x, x[1:], y, strict=False)]
-    return go.Scatter(
-        x=x,
-        y=y,
-        name=name,
-        mode="lines",
-        line={"color": colour, "width": 1.5, "shape": "hv"},
-        hovertext=[*texts, texts[-1]],
-        hoverinfo="text",
     )

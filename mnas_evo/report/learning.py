@@ -3,9 +3,9 @@
 import numpy as np
 
 from mnas_evo.latency.form import PredictorForm
-from mnas_evo.report.folders import TablePart
 from mnas_evo.report.palette import BLUE, GREEN
 from mnas_evo.report.plot import Plot, empty_figure, line
+from mnas_evo.report.table_folder import TablePart
 from mnas_evo.report.words import percent, several, text
 
 WORTH_PERCENT = 10.0  # of the error: a doubling that takes off less is hardly worth the device's time

@@ -8,11 +8,12 @@ from mnas_evo.finalists.verdicts import REMEASURED, Interval, RemeasuredForm, Ve
 from mnas_evo.latency.form import HeldOut, PredictorForm
 from mnas_evo.latency.judging import METHODS, Method
 from mnas_evo.latency.scoring import Quality
-from mnas_evo.report.folders import RunPart, TablePart
+from mnas_evo.report.elements import rows_html, unfolding_html
+from mnas_evo.report.folders import RunPart
 from mnas_evo.report.latency_figures import agreement_plot, off_percent, remeasured, residual_plot
 from mnas_evo.report.learning import learning_plot, learning_words
 from mnas_evo.report.section import Body, Section, row
-from mnas_evo.report.summary import rows_html, unfolding_html
+from mnas_evo.report.table_folder import TablePart
 from mnas_evo.report.words import inside, percent, plain_ms, several, text
 
 WORST = 10

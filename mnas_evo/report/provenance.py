@@ -1,7 +1,8 @@
 """Where a search's numbers come from: what told each objective and limited quantity, and how far that may be off."""
 
-from mnas_evo.report.folders import RunPart, TablePart
-from mnas_evo.report.summary import rows_html
+from mnas_evo.report.elements import rows_html
+from mnas_evo.report.folders import RunPart
+from mnas_evo.report.table_folder import TablePart
 from mnas_evo.report.words import axis, limit, percent, text
 from mnas_evo.search.objectives import MAXIMISED, is_latency
 

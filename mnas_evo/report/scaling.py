@@ -5,10 +5,10 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from mnas_evo.report.elements import network_html, rows_html
 from mnas_evo.report.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION
 from mnas_evo.report.plot import Plot, Range, Views, empty_figure, line, pointed_at, points
 from mnas_evo.report.section import Section, row
-from mnas_evo.report.summary import network_html, rows_html
 from mnas_evo.report.words import Hover, axis, axis_words, count, hover, ms, percent, plain_ms, several, text
 from mnas_evo.scaling.points import BESIDE, SCALING, Point, Study, read_study
 from mnas_evo.scaling.verdict import by_resolution, by_width, cost, cost_of, front, words

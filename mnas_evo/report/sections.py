@@ -2,8 +2,9 @@
 
 from mnas_evo.latency.table import CampaignFacts
 from mnas_evo.report.campaign import campaign_section, device_section, quality_words
+from mnas_evo.report.elements import network_html
 from mnas_evo.report.evaluation import evaluation_body
-from mnas_evo.report.folders import Job, RunPart, TablePart, TrainingPart
+from mnas_evo.report.folders import Job, RunPart, TrainingPart
 from mnas_evo.report.front_figure import front_plot, published
 from mnas_evo.report.front_table import front_section
 from mnas_evo.report.latency_figures import reference_plot, spread_plot
@@ -12,7 +13,7 @@ from mnas_evo.report.progress_figures import cost_plot, hypervolume_plot, proxy_
 from mnas_evo.report.provenance import provenance_html
 from mnas_evo.report.rows import rows_section
 from mnas_evo.report.section import Section, row
-from mnas_evo.report.summary import network_html
+from mnas_evo.report.table_folder import TablePart
 from mnas_evo.report.words import axis_words, limit, percent, several, text
 
 

@@ -11,9 +11,9 @@ from statistics import median
 from mnas_evo.files import read_form
 from mnas_evo.finalists.final_training import LAST, MODEL, TrainingForm
 from mnas_evo.finalists.several import SUMMARY, Finalist, TrainingsForm, leader, training_folder
+from mnas_evo.report.elements import network_html, rows_html
 from mnas_evo.report.folders import MARKS, read_training
 from mnas_evo.report.section import Section, row
-from mnas_evo.report.summary import network_html, rows_html
 from mnas_evo.report.trainings_figures import Curve, Tested, by_latency_plot, by_network_plot, curves_plot
 from mnas_evo.report.words import count, ms, percent, plain_ms, several, sizes, text
 from mnas_evo.shipping.evaluation import EvaluationForm

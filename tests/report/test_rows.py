@@ -13,9 +13,10 @@ from strategies import TINY
 from mnas_evo.latency.features import family
 from mnas_evo.latency.foreign import import_table
 from mnas_evo.latency.table import Measured, MeasuredNetwork, Table, parse_row_key, read_table, row_key, write_table
-from mnas_evo.report import rows as report_rows
+from mnas_evo.report import rows_figure
+from mnas_evo.report.known_rows import family_words, known_rows, network_shares, swaps
 from mnas_evo.report.page import write_report
-from mnas_evo.report.rows import family_words, known_rows, network_shares, rows_plot, swaps
+from mnas_evo.report.rows_figure import rows_plot
 from mnas_evo.space.architecture import Frame
 from mnas_evo.space.graph import Layer
 from mnas_evo.space.lowering import lower, lower_layer
@@ -191,7 +192,7 @@ def test_keys_of_no_layer_known_here_are_named_and_become_no_markup(tmp_path: Pa
 
 def test_a_large_table_is_drawn_in_part_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = known_rows(table_of(tmp_path / "table"))
-    monkeypatch.setattr(report_rows, "MOST_DRAWN", 20)
+    monkeypatch.setattr(rows_figure, "MOST_DRAWN", 20)
     plot = rows_plot(rows, batch=1)
     assert plot is not None and "One row in" in plot.caption
     drawn = sum(len(trace.x) for trace in plot.figure.data if trace.mode == "markers")
