@@ -15,7 +15,7 @@ from mnas_evo.search.front import Candidate, hypervolume_curve, reference_point
 from mnas_evo.search.objectives import MAXIMISED
 
 MANY = 300
-_BINS = 30
+_FEWEST_BINS, _MOST_BINS = 8, 30
 
 
 def as_searched(run: RunPart) -> list[Candidate]:
@@ -33,7 +33,7 @@ def hypervolume_plot(run: RunPart) -> Plot:
         quantity(name, -value if name in MAXIMISED else value)
         for name, value in zip(objectives, reference_point(found, objectives), strict=True)
     ]
-    figure = empty_figure("Evaluations", "Hypervolume")
+    figure = empty_figure("Evaluations", f"Hypervolume ({_unit(objectives)})")
     changes = _changes(curve)
     figure.add_trace(
         line(
@@ -58,13 +58,19 @@ def hypervolume_plot(run: RunPart) -> Plot:
     )
 
 
+def _unit(objectives: Sequence[str]) -> str:
+    """The product of the objectives' units."""
+    return " x ".join(axis(name).rstrip(")").split(" (")[-1] for name in objectives)
+
+
 def cost_plot(run: RunPart) -> Plot | None:
     """How the architectures lie over latency, or what stood in its place; None where all have the same."""
     name = axes(run)[0]
     values = np.array([candidate.quantity(name) for candidate in run.evaluated])
     if values.min() == values.max():
         return None
-    edges = np.linspace(values.min(), values.max(), _BINS + 1)
+    bins = int(np.clip(2 * len(values) ** (1 / 3), _FEWEST_BINS, _MOST_BINS))  # Rice's rule
+    edges = np.linspace(values.min(), values.max(), bins + 1)
     figure = empty_figure(axis(name), "Share of architectures (%)")
     kinds = (("evaluated", GREY, values), ("front", BLUE, np.array([c.quantity(name) for c in run.front])))
     for kind, colour, found in kinds:

@@ -111,7 +111,7 @@ def test_every_axis_has_a_title_and_its_unit(page: Page) -> None:
         "Evaluations",
         "Networks fitted on",
         "Epoch",
-        "Hypervolume",
+        "Hypervolume (% x ms)",
         "Visit to the reference network",
         "Multiply-adds (MACs)",
     }
