@@ -51,7 +51,7 @@ _ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedde
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A status with text, by default JSON, or with a file as it lies; `headers` go before those of the server."""
+    """A status with text, by default JSON, or with a file as it lies; `headers` replace the server's own."""
 
     status: int = 200
     content: bytes | Path = b""
@@ -73,7 +73,7 @@ class Site(Protocol):
 class WebServer:
     """Serves a site from its making until it is closed: on loopback, or with TLS on all of the host's addresses.
 
-    `isolate` is False only to try what a page does without a fine clock.
+    `isolate` gives the page a fine clock and threads, and keeps it from all that other hosts serve.
 
     Raises:
         DeviceError: the port is taken, or TLS is not to be had.

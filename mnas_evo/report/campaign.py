@@ -1,6 +1,7 @@
 """The device of a table and its campaigns: drift and noise of the newest, and how far one is that goes on."""
 
 import datetime
+import shlex
 import time
 from collections.abc import Sequence
 
@@ -227,17 +228,17 @@ def _item_html(item: str) -> str:
 def _go_on_words(campaign: CampaignPart, table: TablePart | None, *, running: bool) -> str:
     """The command that goes on, as far as the folder knows it."""
     known = table.table.campaigns[-1] if table and table.table.campaigns else None
-    words = ["mnas-evo profile", known.target if known else "TARGET", f"--table {campaign.table_folder}"]
-    words.append(f"--space {(known and known.space) or 'SPACE'}" if campaign.of_space else "--arch ARCH")
+    words = ["mnas-evo", "profile", known.target if known else "TARGET", "--table", str(campaign.table_folder)]
+    words += ["--space", (known and known.space) or "SPACE"] if campaign.of_space else ["--arch", "ARCH"]
     if campaign.form.device.batch != 1:
-        words.append(f"--batch {campaign.form.device.batch}")
+        words += ["--batch", str(campaign.form.device.batch)]
     if campaign.form.seed:
-        words.append(f"--seed {campaign.form.seed}")
+        words += ["--seed", str(campaign.form.seed)]
     when = "Should it be broken off, the" if running else "The"
     kept = "all else on this page is of the measurements before it" if table else "there is no table before that"
     return (
         f"<p>The table is written when the campaign ends; {kept}. {when} command that began it goes on where it was, "
-        f"given again with the same options; more minutes are allowed: <code>{text(' '.join(words))}</code></p>"
+        f"given again with the same options; more minutes are allowed: <code>{text(shlex.join(words))}</code></p>"
     )
 
 

@@ -3,7 +3,7 @@
 const MOST_STEPS = 1000; // points of a trace that arrow keys go through
 const card = document.getElementById("card");
 let networks; // {blocks: [[string, kind, words]], networks: [[numbers of blocks, µs of each or null]]}
-let pinned = false;
+let kept = null; // the figure and point of a card that stays
 
 function element(name, className, text) {
   const made = document.createElement(name);
@@ -12,7 +12,8 @@ function element(name, className, text) {
   return made;
 }
 
-const plainMs = (ms) => `${Math.abs(ms) < 0.0005 ? "0" : ms.toPrecision(3)}\u00a0ms`;
+// Three digits, as they were sent, and never an exponent.
+const plainMs = (ms) => `${ms.toLocaleString("en", { maximumSignificantDigits: 3 })}\u00a0ms`;
 
 // A network as a list of its blocks, each with what it takes of the predicted time.
 function drawnNetwork(number) {
@@ -32,7 +33,8 @@ function drawnNetwork(number) {
     const [, kind, words] = networks.blocks[at];
     row(kind, kind === "ends" ? words : `${i}: ${words}`, times ? times[i] : undefined);
   });
-  if (times && times.length > numbers.length && times.at(-1)) row("call", "each call", times.at(-1));
+  if (times) list.title = "Shares of the predicted time";
+  if (times && times.length > numbers.length && times.at(-1)) row("call", "besides the blocks", times.at(-1));
   return list;
 }
 
@@ -40,7 +42,7 @@ const networkString = (number) => networks.networks[number][0].map((at) => netwo
 
 function hideCard() {
   card.hidden = true;
-  pinned = false;
+  kept = null;
   card.classList.remove("pinned");
 }
 
@@ -52,8 +54,10 @@ function showCard(figure, point, isPinned) {
   values.innerHTML = hovertext[point.pointNumber].replaceAll("\n", "<br>"); // escaped where the page was written
   card.append(values);
   if (number !== null) card.append(drawnNetwork(number));
-  pinned = isPinned;
+  kept = isPinned ? { figure, number } : null;
   card.classList.toggle("pinned", isPinned);
+  card.setAttribute("role", isPinned ? "dialog" : "tooltip");
+  card.setAttribute("aria-label", "The network of this point");
   if (isPinned) {
     const tools = element("p", "tools");
     const close = element("button", "", "Close");
@@ -92,9 +96,9 @@ function listen(figure) {
   const ours = ({ points: [point] }) => (point.data.customdata && point.data.hovertext ? point : null);
   figure.canvas.on("plotly_hover", (event) => {
     const point = ours(event);
-    if (point && !pinned) showCard(current(), point, false);
+    if (point && !kept) showCard(current(), point, false);
   });
-  figure.canvas.on("plotly_unhover", () => pinned || hideCard());
+  figure.canvas.on("plotly_unhover", () => kept || hideCard());
   figure.canvas.on("plotly_click", (event) => {
     const point = ours(event);
     if (point) showCard(current(), point, true);
@@ -110,29 +114,51 @@ function listen(figure) {
   });
 }
 
-// Arrow keys go through the points that have a network, from left to right.
+// A point as Plotly's events give it.
+function pointOf(figure, { curveNumber, pointNumber }) {
+  const { xaxis, yaxis } = figure.canvas._fullLayout;
+  const data = figure.drawing.data[curveNumber];
+  return { data, pointNumber, xaxis, yaxis, x: data.x[pointNumber], y: data.y[pointNumber] };
+}
+
+// The points of a figure that have a network, from left to right; those of a search's thousands are left to the mouse.
+function steps(figure) {
+  return figure.drawing.data.flatMap((trace, curveNumber) =>
+    trace.customdata && trace.visible !== false && trace.x.length <= MOST_STEPS
+      ? trace.x.map((x, pointNumber) => ({ x, curveNumber, pointNumber, number: trace.customdata[pointNumber] }))
+      : []).sort((a, b) => a.x - b.x);
+}
+
+// Arrow keys go from network to network, Enter into the card.
 function wireKeys(figure) {
-  const found = figure.drawing.data.flatMap((trace, curveNumber) =>
-    trace.customdata && trace.x.length <= MOST_STEPS
-      ? trace.x.map((x, pointNumber) => ({ x, curveNumber, pointNumber, network: trace.customdata[pointNumber] }))
-      : []);
-  if (!found.length) return;
-  found.sort((a, b) => a.x - b.x);
-  figure.canvas.tabIndex = 0;
-  figure.canvas.setAttribute("aria-roledescription", "figure; arrow keys go from point to point");
-  let at = -1;
-  figure.canvas.onkeydown = (event) => {
+  const { canvas } = figure;
+  if (!steps(figure).length) {
+    canvas.removeAttribute("tabindex");
+    canvas.onkeydown = null;
+    return;
+  }
+  canvas.tabIndex = 0;
+  canvas.setAttribute("role", "group"); // an img takes no keys
+  canvas.setAttribute("aria-label", `${canvas.getAttribute("aria-label")} Arrow keys go from network to network.`);
+  canvas.onkeydown = (event) => {
+    if (event.key === "Enter" && kept) card.querySelector("button").focus();
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!by || !figure.isDrawn) return;
     event.preventDefault();
-    const visible = found.filter(({ curveNumber }) => figure.drawing.data[curveNumber].visible !== false);
-    const seen = [...new Map(visible.map((step) => [step.network ?? step, step])).values()]; // each network once
+    const seen = [...new Map(steps(figure).map((step) => [step.number ?? step, step])).values()]; // each network once
     if (!seen.length) return;
-    at = (at + by + seen.length) % seen.length;
-    const { curveNumber, pointNumber } = seen[at];
-    const { xaxis, yaxis } = figure.canvas._fullLayout;
-    const data = figure.drawing.data[curveNumber];
-    showCard(figure, { data, pointNumber, xaxis, yaxis, x: data.x[pointNumber], y: data.y[pointNumber] }, true);
+    const at = seen.findIndex(({ number }) => number !== null && networkString(number) === canvas.dataset.at);
+    const step = seen[(at < 0 ? (by > 0 ? 0 : seen.length - 1) : at + by + seen.length) % seen.length];
+    canvas.dataset.at = step.number === null ? "" : networkString(step.number);
+    showCard(figure, pointOf(figure, step), true);
     document.getElementById("said").textContent = card.querySelector(".values").innerText;
   };
+}
+
+// Shows a card again that was kept, once its figure was made anew: there, if its network still is.
+function keepCard(figureId, network) {
+  const figure = figures.find(({ element }) => element.id === figureId);
+  const step = figure && figure.isDrawn && steps(figure).find(({ number }) => number !== null && networkString(number) === network);
+  if (step) showCard(figure, pointOf(figure, step), true);
+  else hideCard();
 }

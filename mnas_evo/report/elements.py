@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import zip_longest
 
+from mnas_evo.latency.predictor import LatencyPredictor
 from mnas_evo.report.words import blocks_of, ms, short_network, text
 
 
@@ -13,7 +14,7 @@ def blocks_html(network: str, times: Sequence[float] = ()) -> str:
         for number, block in enumerate(blocks_of(network))
     ]
     if times and times[-1]:
-        named.append(("call", "each call"))
+        named.append(("call", "besides the blocks"))
     items = "".join(
         f'<li class="{kind}" style="--share: {max(at / max(times), 0):.3f}"><span class="words">{text(words)}</span>'
         f'<span class="ms">{ms(at)}</span></li>'
@@ -22,6 +23,13 @@ def blocks_html(network: str, times: Sequence[float] = ()) -> str:
         for (kind, words), at in zip_longest(named, times[: len(named)])
     )
     return f'<ol class="blocks drawn">{items}</ol>'
+
+
+def shares_words(predictor: LatencyPredictor | None) -> str:
+    """What the times of blocks are."""
+    if predictor is None:
+        return ""
+    return f'<p class="note">Shares of the time that {text(predictor.table.name)} predicts, block by block.</p>'
 
 
 def unfolding_html(network: str, times: Sequence[float] = (), *, shown: str = "") -> str:

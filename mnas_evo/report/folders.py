@@ -85,13 +85,19 @@ class Job:
     table_changed: bool
     campaign: CampaignPart | None = None
 
+    @property
+    def table_of_search(self) -> TablePart | None:
+        """The table, where it is of the one device that the search was for; any table where there is no search."""
+        one = self.run is None or (self.run.form.device is None and len(self.run.form.tables) == 1)
+        return self.table if one else None
+
     @cached_property
     def predictor(self) -> LatencyPredictor | None:
         """The table's predictor; None where there is none, or not the one that the search was told by."""
-        if self.table is None or self.table_changed:
+        if self.table_of_search is None or self.table_changed:
             return None
         try:
-            return load_predictor(self.table.folder)
+            return load_predictor(self.table_of_search.folder)
         except RequestError:
             return None
 

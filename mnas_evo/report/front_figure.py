@@ -209,7 +209,7 @@ def _add_limits(figure: go.Figure, run: RunPart, x: str, y: str) -> None:
     style = {"line": {"color": PURPLE.light, "width": 1.5, "dash": "dash"}}
     label = {"font": {"color": PURPLE.light, "size": 12}}
     for name, value in run.form.limits.items():
-        note = {**label, "text": limit(name, value)}
+        note = {**label, "text": text(limit(name, value))}
         if name == x:
             figure.add_vline(value, annotation={**note, "textangle": -90}, annotation_position="bottom left", **style)
         elif name == y:
@@ -228,10 +228,10 @@ def _caption(run: RunPart, landmarks: Sequence[Landmark], x: str, y: str) -> str
             "were measured again. Diamonds are predictions with their 90&nbsp;% intervals."
         )
     if len(run.form.objectives) > 2:
-        shown = [axis_words(name) for name in run.form.objectives]
+        shown = [text(axis_words(name)) for name in run.form.objectives]
         said.append(f"The front is over {', '.join(shown)}; two of them are drawn, so that it forms no line.")
     if run.form.limits:
-        said.append(f"Limits: {'; '.join(limit(name, value) for name, value in run.form.limits.items())}.")
+        said.append(f"Limits: {text('; '.join(limit(name, value) for name, value in run.form.limits.items()))}.")
     if landmarks:
         told = "; ".join(f"{text(name)} {ms(at)}, {percent(top1)}" for name, at, top1, _ in landmarks)
         said.append(f"Published networks, by the same source of top-1: {told}.")

@@ -7,7 +7,7 @@ from mnas_evo.report.elements import network_html, unfolding_html
 from mnas_evo.report.folders import Job, RunPart
 from mnas_evo.report.networks import BlockTimes, block_times
 from mnas_evo.report.section import Section
-from mnas_evo.report.words import count, inside, interval, plain_ms, sizes, text
+from mnas_evo.report.words import axis, count, inside, interval, plain_ms, sizes, text
 from mnas_evo.search.front import Candidate
 
 
@@ -51,11 +51,22 @@ def _columns(ordered: list[Candidate], chosen: str | None, times: BlockTimes) ->
         "Predicted (ms)": [_predicted(c) for c in ordered],
         "Measured (ms)": [_number(c.measured_ms, plain_ms(c.measured_ms or 0.0)) for c in ordered],
         "In interval": [_inside(c) for c in ordered],
+        **{f"{axis(name)}": [_told(c, name) for c in ordered] for name in _told_names(ordered)},
         "Parameters": [_size(c, 0) for c in ordered],
         "MACs": [_size(c, 1) for c in ordered],
         "Network": [_network(c, times.get(c.network, ()), chosen=c.network == chosen) for c in ordered],
     }
     return {name: cells for name, cells in columns.items() if any(cell.key is not None for cell in cells)}
+
+
+def _told_names(ordered: list[Candidate]) -> list[str]:
+    """Latencies on several devices, each of which has a column of its own."""
+    return [name for name in ordered[0].tell.values if ":" in name] if ordered else []
+
+
+def _told(candidate: Candidate, name: str) -> _Cell:
+    said = candidate.tell.values.get(name)
+    return _ABSENT if said is None else _Cell(plain_ms(said.value), said.value)
 
 
 def _head_html(name: str) -> str:

@@ -1,5 +1,7 @@
 """How the predictor's error fell as it was fitted on more networks, and whether still more would help."""
 
+import shlex
+
 import numpy as np
 
 from mnas_evo.latency.form import PredictorForm
@@ -56,8 +58,8 @@ def learning_words(table: TablePart, fit: PredictorForm) -> str:
         return f"{said}: more networks would hardly lower it."
     mend = ""
     if table.table.campaigns:
-        command = f"mnas-evo profile TARGET --table {table.folder} --space SPACE --networks {2 * fit.networks}"
-        mend = f" Measure them: <code>{text(command)}</code>"
+        words = ["--table", str(table.folder), "--space", "SPACE", "--networks", str(2 * fit.networks)]
+        mend = f" Measure them: <code>{text(shlex.join(['mnas-evo', 'profile', 'TARGET', *words]))}</code>"
     return f"{said}: more networks would still lower it.{mend}"
 
 

@@ -15,7 +15,8 @@ from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import parse_network
 
 BlockTimes = Mapping[str, tuple[float, ...]]
-"""ms of each block of a network, by the network's string; last what a call costs whatever the network."""
+"""ms of each block of a network, by the network's string; last what belongs to none: a call's fixed cost, or what
+lifts a prediction to the least that there is."""
 
 
 class Networks:
@@ -42,10 +43,13 @@ class Networks:
 
 
 def block_times(predictor: LatencyPredictor, networks: Iterable[str]) -> BlockTimes:
-    """ms by block of every network that can be read and priced: stem, blocks, head with classifier, then the call."""
+    """ms by block of every network that can be read and priced: stem, blocks, head with classifier, then the rest."""
     graphs = dict(_priceable(predictor, networks))
     found = predictor.by_place(list(graphs.values()))
-    return {network: _in_order(places) for network, places in zip(graphs, found, strict=True)}
+    blocks = (len(blocks_of(network)) - 2 for network in graphs)
+    return {
+        network: _in_order(places, blocks=count) for network, places, count in zip(graphs, found, blocks, strict=True)
+    }
 
 
 def _priceable(predictor: LatencyPredictor, networks: Iterable[str]) -> Iterator[tuple[str, Graph]]:
@@ -66,11 +70,11 @@ def _priceable(predictor: LatencyPredictor, networks: Iterable[str]) -> Iterator
             yield network, graph
 
 
-def _in_order(places: Mapping[str, float]) -> tuple[float, ...]:
-    """Times in the order in which the blocks are told; what belongs to none of them is the call's."""
-    blocks = [ms for place, ms in places.items() if place.isdigit()]
+def _in_order(places: Mapping[str, float], *, blocks: int) -> tuple[float, ...]:
+    """Times in the order in which the blocks are told; a block of no layer takes none."""
+    shares = [places.get(str(number), 0.0) for number in range(1, blocks + 1)]
     ends = places["head"] + places["classifier"]
-    return (places["stem"], *blocks, ends, places.get("overhead", 0.0) + places.get("least", 0.0))
+    return (places["stem"], *shares, ends, places.get("overhead", 0.0) + places.get("least", 0.0))
 
 
 def _microseconds(ms: float) -> float:

@@ -24,7 +24,8 @@ function begin(before = new Map()) {
 
 // What the reader did to a figure stays: its zoom, its view, what was hidden.
 function takeOver(figure, old) {
-  figure.element.querySelector(".canvas").replaceWith(old.canvas);
+  old.canvas.setAttribute("aria-label", figure.canvas.getAttribute("aria-label"));
+  figure.canvas.replaceWith(old.canvas);
   figure.canvas = old.canvas;
   figure.isDrawn = old.isDrawn;
   figure.zoom = old.zoom;
@@ -33,30 +34,41 @@ function takeOver(figure, old) {
   for (const trace of figure.drawing.data) if (hidden.has(trace.name)) trace.visible = false;
 }
 
+// What an element is of, the same in a newer body: its section, figure, row and words.
+function identity(element) {
+  const row = element.closest("tr")?.querySelector("code")?.textContent;
+  const place = ["section", "figure", "nav"].map((name) => element.closest(name)?.id ?? "");
+  const words = element.matches(".canvas") ? "" : element.textContent; // a figure's words are what changes
+  return [...place, row, element.tagName, element.className, words].join("|");
+}
+
 function renew(html) {
+  const body = document.getElementById("page");
   const before = new Map(figures.map((figure) => [figure.element.id, figure]));
   const orders = [...document.querySelectorAll("table.sorted")].map((table) => {
     const column = [...table.querySelectorAll("thead th")].findIndex((heading) => heading.ariaSort);
     return [table.id, column, column < 0 ? "" : table.querySelectorAll("thead th")[column].ariaSort];
   });
-  const unfolded = new Set([...document.querySelectorAll("details[open] > summary")].map((one) => one.textContent));
-  const focused = document.activeElement;
-  const [within, said] = [focused.closest("section")?.id, focused.textContent];
+  const unfolded = new Set([...document.querySelectorAll("details[open] > summary")].map(identity));
+  const focused = body.contains(document.activeElement) ? identity(document.activeElement) : null;
+  const shown = kept && kept.number !== null ? [kept.figure.element.id, networkString(kept.number)] : null;
   const { scrollX, scrollY } = window;
-  hideCard();
-  document.getElementById("page").innerHTML = html;
+  body.innerHTML = html;
   begin(before);
+  for (const [id, { canvas, isDrawn }] of before) if (isDrawn && !document.getElementById(id)) Plotly.purge(canvas);
   for (const [id, column, direction] of orders) {
     const table = document.getElementById(id);
     if (table && column >= 0 && table.querySelectorAll("thead th")[column]) order(table, column, direction === "ascending");
   }
   for (const summary of document.querySelectorAll("details > summary")) {
-    if (unfolded.has(summary.textContent)) summary.parentElement.open = true;
+    if (unfolded.has(identity(summary))) summary.parentElement.open = true;
   }
-  if (within && !document.contains(focused)) {
-    const again = [...document.querySelectorAll(`#${within} :is(button, summary, [tabindex])`)];
-    again.find((one) => one.textContent === said)?.focus({ preventScroll: true });
+  if (focused) {
+    const again = [...body.querySelectorAll("a, button, summary, [tabindex]")].find((one) => identity(one) === focused);
+    again?.focus({ preventScroll: true });
   }
+  if (shown) keepCard(...shown);
+  else hideCard();
   window.scrollTo({ left: scrollX, top: scrollY, behavior: "instant" });
 }
 
@@ -74,7 +86,11 @@ theme.addEventListener("click", () => {
 });
 prefersDark.addEventListener("change", showTheme);
 narrow.addEventListener("change", redraw);
-document.addEventListener("keydown", ({ key }) => key === "Escape" && hideCard());
+document.addEventListener("keydown", ({ key }) => {
+  if (key !== "Escape" || card.hidden) return;
+  if (card.contains(document.activeElement)) kept?.figure.canvas.focus();
+  hideCard();
+});
 
 // Paper is white and narrower than most windows.
 for (const [moment, now] of [["beforeprint", true], ["afterprint", false]]) {

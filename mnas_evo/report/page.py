@@ -101,20 +101,24 @@ unless the batch says otherwise.</p></footer>
 def policy(*, is_watched: bool) -> str:
     """The page's Content-Security-Policy: it loads nothing, but one that is watched asks where it came from."""
     loads = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-    return f"{loads}; connect-src 'self'" if is_watched else loads
+    own = "base-uri 'none'; form-action 'none'"
+    return f"{loads}; {own}; connect-src 'self'" if is_watched else f"{loads}; {own}"
 
 
-def page_html(folder: Path, body: str, *, tag: int | None = None) -> str:
-    """The page around a body; one with a tag is watched, and asks its server for bodies with another."""
+def page_html(folder: Path, body: str, *, watched: tuple[int, str] | None = None) -> str:
+    """The page around a body; one that is watched has its tag and what is wrong, and asks for bodies of another tag."""
     name = text(folder.resolve().name)
-    scripts = "\n".join(map(_bundled, (*_SCRIPTS, "watch.js") if tag else _SCRIPTS))
-    live = f'<p class="kind" id="live" role="status" data-tag="{tag}"></p>' if tag else ""
+    scripts = "\n".join(map(_bundled, (*_SCRIPTS, "watch.js") if watched else _SCRIPTS))
+    live = ""
+    if watched:
+        tag, trouble = watched
+        live = f'<p class="kind" id="live" role="status" data-tag="{tag}" data-trouble="{text(trouble)}"></p>'
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{policy(is_watched=bool(tag))}">
+<meta http-equiv="Content-Security-Policy" content="{policy(is_watched=bool(watched))}">
 <title>{name} - mnas_evo report</title>
 <link rel="icon" href="data:,">
 <style>{_bundled("page.css")}</style>

@@ -134,7 +134,7 @@ def picture(plot: Plot) -> go.Figure:
         trace.update(hovertext=None, hovertemplate=None, customdata=None)
     for name in ("x", "y"):
         axis = figure.layout[f"{name}axis"]
-        axis.title.update(text=escape(axis.title.text or "", quote=False), font={"size": _FONT_SIZE})
+        axis.title.update(font={"size": _FONT_SIZE})
         if axis.type == "category":
             _name_ticks(axis, list(dict.fromkeys(figure.data[0][name])))
     figure.update_layout(

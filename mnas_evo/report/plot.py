@@ -45,7 +45,7 @@ class Plot:
 
 
 def empty_figure(x_title: str, y_title: str) -> go.Figure:
-    """A figure with titled axes and nothing on them."""
+    """A figure with titled axes and nothing on them; Plotly takes markup in titles, so they are escaped here."""
     axis = {
         "gridcolor": GRID.light,
         "zeroline": False,
@@ -73,8 +73,8 @@ def empty_figure(x_title: str, y_title: str) -> go.Figure:
         },
         showlegend=False,  # figures.js writes one that wraps and that keys can reach
         uirevision="kept",
-        xaxis={**axis, "title": {"text": x_title, "standoff": 8}},
-        yaxis={**axis, "title": {"text": y_title, "standoff": 8}},
+        xaxis={**axis, "title": {"text": text(x_title), "standoff": 8}},
+        yaxis={**axis, "title": {"text": text(y_title), "standoff": 8}},
     )
     return go.Figure(layout=layout)
 

@@ -12,7 +12,7 @@ from mnas_evo.report.palette import BLUE, GREY, PURPLE, VERMILLION
 from mnas_evo.report.plot import Plot, empty_figure, line, points, steps
 from mnas_evo.report.words import axis, axis_words, percent, quantity, several, text
 from mnas_evo.search.front import Candidate, hypervolume_curve, reference_point
-from mnas_evo.search.objectives import MAXIMISED
+from mnas_evo.search.objectives import MAXIMISED, is_latency
 
 MANY = 300
 _FEWEST_BINS, _MOST_BINS = 8, 30
@@ -28,6 +28,7 @@ def hypervolume_plot(run: RunPart) -> Plot:
     found = as_searched(run)
     objectives = run.form.objectives
     how = "predicted" if run.form.device is None else "measured"
+    seen = f" Latencies are the {how} ones, as the search saw them." if any(map(is_latency, objectives)) else ""
     curve = hypervolume_curve(found, objectives)
     worst = [
         quantity(name, -value if name in MAXIMISED else value)
@@ -51,8 +52,8 @@ def hypervolume_plot(run: RunPart) -> Plot:
     return Plot(
         "hypervolume",
         "Hypervolume",
-        f"What the front covers, up to the worst of the first batch ({'; '.join(worst)}), in the product of the "
-        f"objectives' units. Latencies are the {how} ones, as the search saw them.",
+        f"What the front covers, up to the worst of the first batch ({text('; '.join(worst))}), in the product of the "
+        f"objectives' units.{seen}",
         figure,
         f"Step plot of the hypervolume, which ends at {curve[-1]:.4g} after {several(len(curve), 'evaluation')}.",
     )

@@ -9,8 +9,8 @@ from mnas_evo.search.objectives import MAXIMISED, is_latency
 _PIN_LETTERS = 12  # of a fingerprint: enough to tell two apart
 
 
-def provenance_html(run: RunPart, table: TablePart | None, *, table_changed: bool) -> str:
-    """One row a quantity; `table_changed`: the table at hand is not what the search was told by."""
+def provenance_html(run: RunPart, table: TablePart | None) -> str:
+    """One row a quantity; `table` is what the search was told by, None where it is not at hand."""
     form = run.form
     names = [*form.objectives, *(name for name in form.limits if name not in form.objectives)]
     rows = [
@@ -18,13 +18,16 @@ def provenance_html(run: RunPart, table: TablePart | None, *, table_changed: boo
             text(axis(name)),
             _role(run, name),
             text(_source(run, name)),
-            _error(run, name, None if table_changed else table),
+            _error(run, name, table),
             _pin(run, name),
         ]
         for name in names
     ]
     header = ("Quantity", "Asked for", "Told by", "How far that is off", "Pinned")
-    caption = "Where the numbers come from. A search whose table, space or accuracy has changed is not gone on with."
+    caption = (
+        "Where the numbers come from. What is pinned (fingerprints; counts follow from the space) must be the same for "
+        "a search to be gone on with."
+    )
     return rows_html(header, rows, caption=caption)
 
 
@@ -45,7 +48,7 @@ def _source(run: RunPart, name: str) -> str:
 def _error(run: RunPart, name: str, table: TablePart | None) -> str:
     if name in ("params", "macs"):
         return "exact"
-    if is_latency(name) and run.form.device is None and len(run.form.tables) == 1 and table and table.fit:
+    if is_latency(name) and table and table.fit:
         fit = table.fit
         noise = "" if fit.noise_percent is None else f"; noise of a time {percent(fit.noise_percent)}"
         return f"{percent(fit.methods[fit.chosen].whole.mape)} on networks held back{noise}"
@@ -53,6 +56,10 @@ def _error(run: RunPart, name: str, table: TablePart | None) -> str:
 
 
 def _pin(run: RunPart, name: str) -> str:
-    kind = "accuracy" if name == "top1" else "table" if is_latency(name) else ""
-    found = [pin for what, pin in run.form.pins.items() if kind and what.startswith(kind)]
-    return "".join(f"<code>{text(pin[:_PIN_LETTERS])}</code> " for pin in found)
+    if is_latency(name) and run.form.device is not None:
+        facts = [f"{what} {pin}" for what, pin in run.form.pins.items() if what.startswith("device")]
+        return text("; ".join(facts))
+    device = name.partition(":")[2]
+    kind = "accuracy" if name == "top1" else f"table {device}".strip() if is_latency(name) else "space"
+    pin = run.form.pins.get(kind)
+    return f"<code>{text(pin[:_PIN_LETTERS])}</code>" if pin else ""

@@ -5,7 +5,7 @@ from mnas_evo.report.campaign import campaign_section, device_section, quality_w
 from mnas_evo.report.elements import network_html
 from mnas_evo.report.evaluation import evaluation_body
 from mnas_evo.report.folders import Job, RunPart, TrainingPart
-from mnas_evo.report.front_figure import front_plot, published
+from mnas_evo.report.front_figure import axes, front_plot, published
 from mnas_evo.report.front_table import front_section
 from mnas_evo.report.latency_figures import reference_plot, spread_plot
 from mnas_evo.report.prediction import prediction_section
@@ -41,9 +41,10 @@ def _front(job: Job, run: RunPart) -> Section:
         return Section(
             "front", "The front", ("<p>Nothing has been evaluated to an end yet, so there is no front.</p>",)
         )
-    plot = front_plot(run, job.table, job.chosen)
-    known = {name for name, _, _, _ in published(run, job.table)}
-    said = [name for name in run.landmark_names.values() if name not in known]
+    plot = front_plot(run, job.table_of_search, job.chosen)
+    known = {name for name, _, _, _ in published(run, job.table_of_search)}
+    drawn = axes(run) == ("latency_ms", "top1")
+    said = [name for name in run.landmark_names.values() if name not in known and drawn]
     beside = f"<p>Not drawn, for their top-1 or latency is not known here: {text(', '.join(said))}.</p>" if said else ""
     return Section("front", "The front", (row(plot), beside))
 
@@ -76,8 +77,8 @@ def _campaign_words(table: TablePart, last: CampaignFacts) -> str:
 
 def _search(job: Job, run: RunPart) -> Section:
     form = run.form
-    objectives = ", ".join(map(axis_words, form.objectives))
-    limits = ", ".join(limit(name, value) for name, value in form.limits.items()) or "none"
+    objectives = text(", ".join(map(axis_words, form.objectives)))
+    limits = text(", ".join(limit(name, value) for name, value in form.limits.items())) or "none"
     versions = ", ".join(f"{text(name)} {text(version)}" for name, version in form.versions.items())
     told = (f"{text(name)} {text(value)}" for name, value in form.settings.items() if value not in ([], None))
     settings = f" ({', '.join(told)})" if form.settings else ""
@@ -103,7 +104,7 @@ def _search(job: Job, run: RunPart) -> Section:
     if failed:
         cost += f"<p>The first failure: {text(failed[0].message)}</p>"
     drawn = (row(hypervolume_plot(run), proxy_plot(run)), row(cost_plot(run)))
-    sources = provenance_html(run, job.table, table_changed=job.table_changed)
+    sources = provenance_html(run, None if job.table_changed else job.table_of_search)
     return Section("search", "The search", (*drawn, sources, cost, asked))
 
 

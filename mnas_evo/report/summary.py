@@ -1,6 +1,6 @@
 """The head of the page: what was found, in sentences and in a few figures, and the network that was chosen."""
 
-from mnas_evo.report.elements import blocks_html, network_html
+from mnas_evo.report.elements import blocks_html, network_html, shares_words
 from mnas_evo.report.folders import Chosen, Job, RunPart, TrainingPart
 from mnas_evo.report.networks import block_times
 from mnas_evo.report.section import Section
@@ -139,9 +139,10 @@ def _run_tiles(run: RunPart | None) -> list[_Tile]:
         return []
     measured = sum(candidate.measured_ms is not None for candidate in run.front)
     again = " again" if run.form.device is None else ""
+    note = f"{measured} of them measured{again}" if "latency_ms" in run.form.objectives else "not to be beaten"
     return [
         ("Evaluated", f"{len(run.paid):,}", f"distinct architectures, {run.form.algorithm}"),
-        ("On the front", f"{len(run.front):,}", f"{measured} of them measured{again}"),
+        ("On the front", f"{len(run.front):,}", note),
     ]
 
 
@@ -179,5 +180,6 @@ def _chosen_html(job: Job, chosen: Chosen) -> str:
     return f"""
 <div class="chosen"><h3>The chosen network</h3>
 <p>{how}{said}</p>
+{shares_words(job.predictor) if times else ""}
 {blocks_html(chosen.network, times)}
 {network_html(chosen.network)}</div>"""

@@ -87,7 +87,8 @@ def is_trainings(folder: Path) -> bool:
     """Whether a folder holds several trainings; while they run only their own folders tell."""
     if (folder / SUMMARY).is_file():
         return True
-    return not any((folder / mark).is_file() for mark in MARKS.values()) and bool(_children(folder))
+    is_job = any((place / mark).is_file() for kind, mark in MARKS.items() for place in (folder, folder / kind))
+    return not is_job and bool(_children(folder))
 
 
 def trainings_sections(folder: Path) -> list[Section]:

@@ -13,19 +13,22 @@ async function answered() {
   }
 }
 
+const state = (trouble, words) => (trouble ? `Not drawn anew: ${trouble}` : words);
+
 async function look() {
   const answer = await answered();
   setTimeout(look, EVERY_MS);
-  if (!answer) live.textContent = "No longer live: its server, mnas-evo report --watch, does not answer.";
+  const wasLive = isLive;
+  isLive = answer !== null && (answer.status === 200 || answer.status === 204);
+  if (answer === null) live.textContent = "No longer live: its server, mnas-evo report --watch, does not answer.";
+  else if (!isLive) live.textContent = "No longer live: another server answers here. Open the address that it printed.";
   else if (answer.status === 200) {
     const newer = await answer.json();
     tag = newer.tag;
     renew(newer.html);
-    const at = `at ${new Date().toLocaleTimeString()}`;
-    live.textContent = newer.trouble ? `Not drawn anew ${at}: ${newer.trouble}` : `Live, drawn anew ${at}.`;
-  } else if (!isLive) live.textContent = "Live again.";
-  isLive = Boolean(answer);
+    live.textContent = state(newer.trouble, `Live, drawn anew at ${new Date().toLocaleTimeString()}.`);
+  } else if (!wasLive) live.textContent = "Live again.";
 }
 
-live.textContent = "Live: drawn anew as the folder changes.";
+live.textContent = state(live.dataset.trouble, "Live: drawn anew as the folder changes.");
 look();

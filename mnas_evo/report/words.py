@@ -11,7 +11,7 @@ from mnas_evo.search.front import Candidate
 from mnas_evo.search.objectives import MAXIMISED, is_latency
 from mnas_evo.space.architecture import Block
 from mnas_evo.space.lowering import lower
-from mnas_evo.space.notation import format_architecture, parse_network
+from mnas_evo.space.notation import format_architecture, format_network, parse_network
 
 AXES = {
     "top1": "Top-1 (%)",
@@ -67,27 +67,28 @@ def several(number: int, one: str, many: str = "") -> str:
 
 
 def quantity(name: str, value: float) -> str:
-    """A quantity of an architecture with its unit."""
+    """A quantity of an architecture with its unit, and the device where there are several; not escaped."""
     if name == "top1":
         return f"{percent(value)} top-1"
     if is_latency(name):
-        return ms(value)
+        device = name.partition(":")[2]
+        return f"{ms(value)} on {device}" if device else ms(value)
     return f"{count(value)} {'parameters' if name == 'params' else 'MACs'}"
 
 
 def limit(name: str, value: float) -> str:
-    """A limit of a search, with its unit."""
+    """A limit of a search, with its unit; not escaped."""
     return f"at {'least' if name in MAXIMISED else 'most'} {quantity(name, value)}"
 
 
 def axis(name: str) -> str:
-    """A quantity with its unit, as it stands beside an axis."""
+    """A quantity with its unit, as it stands beside an axis; not escaped."""
     kind, _, device = name.partition(":")
     return f"Latency on {device} (ms)" if device else AXES[kind]
 
 
 def axis_words(name: str) -> str:
-    """A quantity's name without its unit, as it stands in a sentence."""
+    """A quantity's name without its unit, as it stands in a sentence; not escaped."""
     words = axis(name).split(" (")[0]
     return words[0].lower() + words[1:]
 
@@ -142,7 +143,7 @@ def blocks_of(network: str) -> tuple[BlockWords, ...]:
     except MnasEvoError:
         return (BlockWords(network, "ends", network),)
     frame = found.frame
-    pieces = network.split("/")
+    pieces = format_network(found).split("/")
     stem = f"{frame.height}x{frame.width}x{frame.channels}, stem {frame.stem_channels}, stride {frame.stem_stride}"
     head = f"head {frame.head_channels}, {several(frame.classes, 'class', 'classes')}"
     blocks = (_block(piece, block) for piece, block in zip(pieces[2:-2], found.architecture.blocks, strict=True))
@@ -153,7 +154,9 @@ def _block(piece: str, block: Block) -> BlockWords:
     channels = f"{block.in_channels} to {block.out_channels} channels"
     stride = f", stride {block.stride}" if block.stride != 1 else ""
     if block.layers == 0:
-        return BlockWords(piece, "none", f"no layer, {channels}{stride}")
+        if block.stride == 1 and block.in_channels == block.out_channels:
+            return BlockWords(piece, "none", f"no layer, {channels}")
+        return BlockWords(piece, "conv", f"1x1 conv alone, {channels}{stride}")
     kind = "conv" if block.op == "conv" else "dconv" if block.expansion == 1 else "mbconv"
     op = f"{kind} e{block.expansion}" if kind == "mbconv" else kind
     excite = f", SE {block.se_ratio:g}" if block.se_ratio else ""
@@ -184,5 +187,6 @@ def candidate_hover(candidate: Candidate) -> Hover:
         lines.append(f"predicted {ms(said.value)}" + (f" (90 %: {range_ms})" if range_ms else ""))
     if candidate.measured_ms is not None:
         lines.append(f"measured {ms(candidate.measured_ms)}")
-    lines += [quantity(name, values[name].value) for name in ("params", "macs") if name in values]
+    told = [name for name in values if name not in ("top1", "latency_ms", "params", "macs")]  # of several devices
+    lines += [quantity(name, values[name].value) for name in (*told, "params", "macs") if name in values]
     return hover(*lines, network=candidate.network)

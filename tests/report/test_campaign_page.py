@@ -200,7 +200,7 @@ def test_a_second_campaign_stands_beside_the_table_of_the_first(tmp_path: Path) 
     found = report(table)
     assert section_ids(found) == ["summary", "campaign", "device", "prediction", "rows", "noise"]
     assert "all else on this page is of the measurements before it" in found.words
-    assert f"mnas-evo profile fake?threads=1 --table {table} --space {TINY.name} --seed 3" in found.codes
+    assert f"mnas-evo profile 'fake?threads=1' --table {table} --space {TINY.name} --seed 3" in found.codes
     assert len(found.ids()) == len(set(found.ids()))
 
 

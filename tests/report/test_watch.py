@@ -15,6 +15,7 @@ from read_page import Page
 from sample_job import build_run, build_table
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from mnas_evo.devices.web_server import WebServer
@@ -92,7 +93,7 @@ def test_looking_costs_a_small_share_of_the_time(growing: Path, monkeypatch: pyt
     def takes_two_seconds(folder: Path) -> watch.Content:
         nonlocal moment
         moment += 2.0
-        return watch.Content(())
+        return watch.Content((watch.Section("summary", f"Read at {moment} s", ()),))
 
     monkeypatch.setattr(watch, "read_content", takes_two_seconds)
     site = Watched(growing)
@@ -101,6 +102,56 @@ def test_looking_costs_a_small_share_of_the_time(growing: Path, monkeypatch: pyt
         moment = second
         (growing / f"file{second}").touch()
         assert (asked(site, first and first["tag"]) is not None) is changed
+
+
+def test_a_campaign_that_writes_nothing_more_is_told_by_the_clock(
+    growing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment, said = 0.0, "running"
+    monkeypatch.setattr(watch.time, "monotonic", lambda: moment)
+    monkeypatch.setattr(
+        watch, "read_content", lambda folder: watch.Content((watch.Section("summary", "Summary", (said,)),))
+    )
+    site = Watched(growing)
+    first = asked(site)
+    said, moment = "broken off", 200.0
+    second = asked(site, first and first["tag"])
+    assert first and second and "broken off" in str(second["html"])
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_fault_of_the_report_is_told_and_leaves_the_last_page(growing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Watched(growing)
+    first = asked(site)
+    broken = lambda folder: 1 / 0  # noqa: E731
+    monkeypatch.setattr(watch, "read_content", broken)
+    (growing / "more.json").touch()
+    second = asked(site, first and first["tag"])
+    assert first and second and second["html"] == first["html"] and "ZeroDivisionError" in str(second["trouble"])
+    assert 'data-trouble="the report failed' in page_text(site)
+
+
+def page_text(site: Watched) -> str:
+    content = site.get("", {}).content
+    assert isinstance(content, bytes)
+    return content.decode()
+
+
+@pytest.mark.usefixtures("eager")
+def test_links_are_followed_into_no_folder_twice(growing: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "run").symlink_to(growing / "run")
+    (tmp_path / "linked" / "again").symlink_to(tmp_path / "linked")
+    before = watch._stamp(tmp_path / "linked")
+    assert len(before) == len(watch._stamp(growing / "run")) > 0
+    (growing / "run" / "run.json").touch()
+    assert watch._stamp(tmp_path / "linked") != before
+
+
+def test_a_folder_of_far_too_many_files_is_refused(growing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_MOST_FILES", 3)
+    with pytest.raises(RequestError, match="more than 3 files"):
+        Watched(growing)
 
 
 def test_the_pages_own_files_are_no_change(growing: Path) -> None:
@@ -166,10 +217,16 @@ class TestInABrowser:
             canvas = "document.querySelector('#figure-front .canvas')"
             WebDriverWait(browser, 60).until(lambda now: now.execute_script(f"return !!{canvas}._fullLayout"))
             browser.execute_script("document.querySelector('#figure-front [data-scale=log]').click()")
-            browser.execute_script("document.querySelector('#figure-front .legend button').click()")
+            browser.execute_script("document.querySelector('#figure-front .legend li:nth-child(2) button').click()")
             zoom = f"return Plotly.relayout({canvas}, {{'yaxis.range': [60, 70]}}).then(() => 1)"
             assert browser.execute_script(zoom) == 1
             place = browser.execute_script("return window.scrollY")
+            browser.execute_script("document.querySelectorAll('#front-table summary')[1].click()")
+            opened = "return [...document.querySelectorAll('details[open]')].map((one) => one.closest('tr').innerText)"
+            (unfolded,) = browser.execute_script(opened)
+            browser.execute_script(f"{canvas}.focus({{preventScroll: true}})")
+            browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+            kept = words("#card .values")
 
             search = threading.Thread(target=grow, args=(growing, 20))
             search.start()
@@ -178,10 +235,22 @@ class TestInABrowser:
             wait_for("#live", "drawn anew at")
             axes = browser.execute_script(f"return [{canvas}._fullLayout.xaxis.type, {canvas}._fullLayout.yaxis.range]")
             assert axes == ["log", [60, 70]]
-            hidden = browser.find_element(By.CSS_SELECTOR, "#figure-front .legend button")
+            label = browser.execute_script(f"return {canvas}.getAttribute('aria-label')")
+            assert "20 evaluated architectures" in label
+            assert browser.execute_script(f"return document.activeElement === {canvas}")
+            assert words("#card.pinned .values") == kept
+            network = unfolded.split("\n")[-2]
+            assert all(network in row for row in browser.execute_script(opened))
+            hidden = browser.find_element(By.CSS_SELECTOR, "#figure-front .legend li:nth-child(2) button")
             assert hidden.get_attribute("aria-pressed") == "false"
             pressed = browser.find_element(By.CSS_SELECTOR, "#figure-front [data-scale=log]")
             assert pressed.get_attribute("aria-pressed") == "true"
             assert abs(browser.execute_script("return window.scrollY") - place) < 60
             assert complaints(browser) == []
         wait_for("#live", "No longer live")
+        port = int(server.url.split(":")[2].split("/")[0])
+        other = WebServer(Watched(growing), port=port, isolate=False)
+        try:
+            wait_for("#live", "another server answers here")
+        finally:
+            other.close()
