@@ -65,6 +65,7 @@ bench: .venv/.core
 
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "site/index.html; with its search: $(BIN)/python -m http.server --directory site --bind 127.0.0.1"
 
 dist: .venv/.test
 	$(BIN)/python -m build --outdir dist .

@@ -1,1 +1,1 @@
-"""Where a network's accuracy comes from: proxy training or a table."""
+"""Where a network's accuracy comes from: proxy training, a supernet, a surrogate or a table."""

@@ -111,7 +111,10 @@ def in_words(form: "ExportForm", folder: Path) -> str:
         for name, file in (("fp32", form.fp32), ("int8", form.int8))
         if file is not None
     ]
-    lines.append(f"  one image on one thread of {form.device}; +-: half of what the middle half of the rounds spans")
+    lines.append(
+        f"  one image on one thread of {form.device}, in turn: compare them with one another, evaluate judges a budget; "
+        "+-: half of what the middle half of the rounds spans"
+    )
     if form.torch_agreement_percent is not None:
         same = f"fp32 gives torch's class for {form.torch_agreement_percent:.2f} % of {form.images:,} test images"
         lines.append(f"{same}, int8 fp32's for {form.lost.agreement_percent:.2f} %" if form.lost else same)

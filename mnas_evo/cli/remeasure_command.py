@@ -1,5 +1,6 @@
 """`mnas-evo remeasure`: a front, back on the device."""
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from mnas_evo.finalists.refitting import RefittedForm
     from mnas_evo.finalists.verdicts import RemeasuredForm
     from mnas_evo.search.front import Candidate
+
+_MARGIN_PERCENT = 5.0  # what a shared machine moves by between hours
 
 
 def remeasure(
@@ -127,7 +130,14 @@ def _print_proposed(run: Path, found: "RemeasuredForm", rank: int, proposed: "Ca
     limit = found.limit_ms
     why = "the front's knee" if limit is None else f"the most accurate of this front measured within {limit:g} ms"
     arch = f"{run}#{rank}" if found.quantity == "latency_ms" else proposed.network
-    print(f"rank {rank} is {why}; next: mnas-evo train {arch} --data DATA --out DIR")
+    quoted = shlex.quote(arch)
+    print(f"rank {rank} is {why}; next: mnas-evo train {quoted} --data DATA --recipe RECIPE --out DIR")
+    if limit is not None and 100 * (1 - proposed.quantity("latency_ms") / limit) < _MARGIN_PERCENT:
+        margin = 100 * (1 - proposed.quantity("latency_ms") / limit)
+        print(
+            f"its time is {margin:.1f} % below the limit, which may not hold in another hour: --target-ms "
+            f"{limit * (1 - _MARGIN_PERCENT / 100):.3g} leaves {_MARGIN_PERCENT:g} %"
+        )
 
 
 def _document(

@@ -190,7 +190,8 @@ def search(
         )
         return
     print_front(f"front of {ending.evaluations} evaluations in {run}", best, form.objectives)
-    print(f"hypervolume {covered:.4g} against the first generation's worst values {[round(v, 4) for v in reference]}")
+    worst = "; ".join(f"{name} {abs(value):.4g}" for name, value in zip(form.objectives, reference, strict=True))
+    print(f"hypervolume {covered:.4g}, up to the worst of the first batch ({worst})")
     if failed:
         print(f"{failed} architectures gave no result; see the column message of the archive's tells")
     if ending.reason != "budget":

@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mnas_evo.errors import DamagedFile, NotationError, RequestError
+from mnas_evo.errors import DamagedFile, Infeasible, NotationError, RequestError
 from mnas_evo.files import read_form
-from mnas_evo.finalists.choose import knee
+from mnas_evo.finalists.choose import choose, knee
 from mnas_evo.finalists.final_training import TrainingForm
+from mnas_evo.finalists.verdicts import REMEASURED, RemeasuredForm
 from mnas_evo.latency.predictor import LatencyPredictor, load_predictor, predictor_fingerprint
 from mnas_evo.latency.table import find_table
 from mnas_evo.report.table_folder import CampaignPart, TablePart, read_campaign, read_table_part
@@ -35,6 +36,12 @@ class RunPart:
     evaluated: tuple[Candidate, ...]
     front: tuple[Candidate, ...]
     top1_beside: Mapping[str, Measurement]
+
+    @property
+    def limit_ms(self) -> float | None:
+        """The latency that its networks were measured again for, ms."""
+        path = self.folder / REMEASURED
+        return read_form(path, RemeasuredForm).limit_ms if path.is_file() else None
 
     @property
     def paid(self) -> tuple[Tell, ...]:
@@ -64,11 +71,12 @@ class TrainingPart:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The network that goes on: the one trained, else the knee of the front; with what the search knows of it."""
+    """The network that goes on, with what the search knows of it, and the limit in ms that it was chosen within."""
 
     network: str
     trained: bool
     candidate: Candidate | None
+    limit_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ class Job:
 
     @property
     def chosen(self) -> Chosen | None:
-        """The network that was trained, else the front's knee, else none."""
+        """The network that was trained, else what `remeasure` proposed last, else the front's knee, else none."""
         found = self.run.front if self.run else ()
         if self.training:
             network = self.training.form.network
@@ -111,8 +119,12 @@ class Job:
             return Chosen(network, True, next((c for c in evaluated if c.network == network), None))
         if not found or any(c.top1 is None or c.latency_ms is None for c in found):
             return None
-        candidate = knee(found)
-        return Chosen(candidate.network, False, candidate)
+        limit_ms = self.run.limit_ms if self.run else None
+        try:
+            candidate = choose(found, target_ms=limit_ms)
+        except Infeasible:
+            limit_ms, candidate = None, knee(found)
+        return Chosen(candidate.network, False, candidate, limit_ms)
 
 
 def read_job(folder: Path) -> Job:

@@ -223,10 +223,9 @@ def _caption(run: RunPart, landmarks: Sequence[Landmark], x: str, y: str) -> str
         said.append(f"Latency was measured as the search went, on <code>{text(run.form.device)}</code>.")
     elif x == "latency_ms":
         measured = sum(c.measured_ms is not None for c in run.front)
-        said.append(
-            f"The front stands where it was measured: {measured} of its {several(len(run.front), 'network')} "
-            "were measured again. Diamonds are predictions with their 90&nbsp;% intervals."
-        )
+        again = f"The front stands where it was measured: {measured} of its {several(len(run.front), 'network')} were."
+        stands = again if measured else "The front stands where it is predicted; none of it was measured yet."
+        said.append(f"{stands} Diamonds are predictions with their 90&nbsp;% intervals.")
     if len(run.form.objectives) > 2:
         shown = [text(axis_words(name)) for name in run.form.objectives]
         said.append(f"The front is over {', '.join(shown)}; two of them are drawn, so that it forms no line.")

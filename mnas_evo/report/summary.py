@@ -80,7 +80,8 @@ def _chosen_sentences(job: Job) -> list[str]:
     if chosen is None:
         return []
     known = chosen.candidate
-    said = ["The network trained in the end" if chosen.trained else "The knee of the front"]
+    within = "" if chosen.limit_ms is None else f"The most accurate measured within {ms(chosen.limit_ms)}"
+    said = ["The network trained in the end" if chosen.trained else within or "The knee of the front"]
     if known and known.measured_ms is not None:
         said[0] += f" runs in {ms(known.measured_ms)}, measured."
     elif known and known.predicted_ms is not None:
@@ -171,7 +172,8 @@ def _training_tiles(training: TrainingPart | None) -> list[_Tile]:
 
 
 def _chosen_html(job: Job, chosen: Chosen) -> str:
-    how = "It was trained to the end." if chosen.trained else "It is the knee of the front."
+    within = "" if chosen.limit_ms is None else f"It is the most accurate measured within {ms(chosen.limit_ms)}."
+    how = "It was trained to the end." if chosen.trained else within or "It is the knee of the front."
     if chosen.trained and chosen.candidate is None:
         how += " The search here did not evaluate it."
     totals = sizes(chosen.network)

@@ -70,7 +70,8 @@ class Watched:
                 began = time.monotonic()
                 if began >= self._not_before:
                     self._look(began)
-                    self._not_before = time.monotonic() + (time.monotonic() - began) / _SHARE_OF_TIME
+                    took = time.monotonic() - began if self._shown[0] > 1 else 0.0  # the first look warms everything up
+                    self._not_before = time.monotonic() + took / _SHARE_OF_TIME
             finally:
                 self._making.release()
         return self._shown

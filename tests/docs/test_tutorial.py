@@ -21,7 +21,7 @@ def follow(commands: Sequence[Sequence[str]], capture: Capture) -> str:
     for arguments in commands:
         run_all([[re.sub(r"(?<=runs/first#)\d+", rank, word) for word in arguments]])
         said += "".join(capture.readouterr())
-        proposed = re.search(r"next: mnas-evo train runs/first#(\d+)", said)
+        proposed = re.search(r"next: mnas-evo train 'runs/first#(\d+)'", said)
         rank = proposed[1] if proposed else rank
     return said
 
