@@ -112,7 +112,7 @@ def in_words(form: "ExportForm", folder: Path) -> str:
         if file is not None
     ]
     lines.append(
-        f"  one image on one thread of {form.device}, in turn: compare them with one another, evaluate judges a budget; "
+        f"  one image on one thread of {form.device}, in turn; a budget is judged by evaluate, not here; "
         "+-: half of what the middle half of the rounds spans"
     )
     if form.torch_agreement_percent is not None:
