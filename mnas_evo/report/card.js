@@ -74,8 +74,16 @@ function showCard(figure, point, isPinned) {
     card.append(tools);
   } else if (number !== null) card.append(element("p", "note", coarse.matches ? "" : "A click keeps this open."));
   card.hidden = false;
-  if (narrow.matches) card.style.left = card.style.top = ""; // at the foot of the window
+  if (narrow.matches) aboveFoot(figure.canvas, point);
   else besidePoint(figure.canvas, point);
+}
+
+// On a phone the card lies at the foot of the window, and the page moves until the point is above it.
+function aboveFoot(canvas, point) {
+  card.style.left = card.style.top = "";
+  const y = canvas.getBoundingClientRect().top + point.yaxis._offset + point.yaxis.d2p(point.y);
+  const room = card.getBoundingClientRect().top - 24;
+  if (y > room) window.scrollBy({ top: y - room, behavior: "instant" });
 }
 
 function besidePoint(canvas, point) {

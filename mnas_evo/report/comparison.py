@@ -88,18 +88,18 @@ def _fronts(found: Comparison, drawing: Drawing) -> Section:
 
 
 def _curves(found: Comparison, drawing: Drawing) -> Section:
-    return Section("curves", "On the way", (row(*hypervolume_plots(drawing, found)),))
+    return Section("curves", "Hypervolume as the search goes on", (row(*hypervolume_plots(drawing, found)),))
 
 
 def _tests(found: Comparison) -> Section:
     if not found.tests:
-        return Section("tests", "Tests", ("<p>One algorithm alone leaves nothing to test.</p>",))
+        return Section("tests", "Is the difference certain?", ("<p>One algorithm alone leaves nothing to test.</p>",))
     words = (
         "<p>Mann-Whitney's U test, two-sided, on the hypervolume within the whole front's reference point, one value a "
         "seed. A12 (Vargha and Delaney) is the share of pairs of runs in which the first of the two covers more: "
         "at 0.5 neither is ahead, at 0 or 1 one always is.</p>"
     )
-    return Section("tests", "Tests", (words, _tests_html(found.tests, "Hypervolume")))
+    return Section("tests", "Is the difference certain?", (words, _tests_html(found.tests, "Hypervolume")))
 
 
 def _tests_html(tests: Sequence[PairTest], what: str) -> str:

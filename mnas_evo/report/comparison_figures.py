@@ -88,7 +88,7 @@ def _add_bands(figure: go.Figure, bands: Mapping[str, Band], what: str) -> None:
 
 
 def _style(number: int) -> tuple[str, str | None]:
-    return _COLOURS[number % len(_COLOURS)], _DASHES[number // len(_COLOURS) % len(_DASHES)]
+    return _COLOURS[number % len(_COLOURS)], _DASHES[number % len(_DASHES)]
 
 
 def attained_plot(drawing: Drawing, found: Comparison) -> Plot | None:
@@ -129,12 +129,13 @@ def _overlay(
         figure.add_trace(line(xs, ys, name=against, colour=GREY.light, **behind))
     else:
         figure.add_trace(points(xs, ys, name=against, colour=GREY.light, size=9, opacity=0.4))
+    end = max([*xs, *(at for front in fronts.values() for at, _ in front)])
     for number, (algorithm, front) in enumerate(fronts.items()):
         colour, dash = _style(number)
         said = f"{text(algorithm)}: %{{x:.4g}}, %{{y:.4g}}<extra></extra>"
         x, y = [x for x, _ in front], [y for _, y in front]
         if steps and front:
-            x, y = [*x, max(xs)], [*y, y[-1]]
+            x, y = [*x, end], [*y, y[-1]]
         style = {"dash": dash} if dash else {}
         if joined:
             drawn = line(x, y, name=algorithm, colour=colour, width=1.8, shape="hv", hovertemplate=said, **style)

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from mnas_evo.latency.predictor import LatencyPredictor
-from mnas_evo.report.words import blocks_of, ms, short_network, text
+from mnas_evo.report.words import blocks_of, short_network, text
+
+REST = "besides the blocks"  # a call's own cost; below 0, what layers save that run together
 
 
 def blocks_html(network: str, times: Sequence[float] = ()) -> str:
@@ -14,10 +16,10 @@ def blocks_html(network: str, times: Sequence[float] = ()) -> str:
         for number, block in enumerate(blocks_of(network))
     ]
     if times and times[-1]:
-        named.append(("call", "besides the blocks"))
+        named.append(("call", REST))
     items = "".join(
         f'<li class="{kind}" style="--share: {max(at / max(times), 0):.3f}"><span class="words">{text(words)}</span>'
-        f'<span class="ms">{ms(at)}</span></li>'
+        f'<span class="ms">{_three_digits(at)}</span></li>'
         if at is not None
         else f'<li class="{kind}"><span class="words">{text(words)}</span></li>'
         for (kind, words), at in zip_longest(named, times[: len(named)])
@@ -30,6 +32,11 @@ def shares_words(predictor: LatencyPredictor | None) -> str:
     if predictor is None:
         return ""
     return f'<p class="note">Shares of the time that {text(predictor.table.name)} predicts, block by block.</p>'
+
+
+def _three_digits(time_ms: float) -> str:
+    """The time of a block, as card.js writes it: a share of a prediction is not known to more."""
+    return f"{float(f'{time_ms:.3g}'):,.10g}\u00a0ms"
 
 
 def unfolding_html(network: str, times: Sequence[float] = (), *, shown: str = "") -> str:

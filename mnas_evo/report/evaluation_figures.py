@@ -5,7 +5,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from mnas_evo.report.palette import BLUE, GREY, PANEL, VERMILLION
+from mnas_evo.report.palette import BLUE, GREY, INK, PANEL, VERMILLION, WASH
 from mnas_evo.report.plot import Plot, empty_figure, line, points
 from mnas_evo.report.words import percent, several
 from mnas_evo.shipping.evaluation import EvaluationForm
@@ -29,7 +29,8 @@ def confusion_plot(tested: EvaluationForm) -> Plot | None:
             z=[[round(100 * count / max(sum(row), 1), 2) for count in row] for row in rows],
             text=[[str(count) if count else "" for count in row] for row in rows] if few else None,
             texttemplate="%{text}" if few else None,
-            colorscale=[[0, PANEL.light], [1, BLUE.light]],
+            colorscale=[[0, PANEL.light], [1, WASH.light]],
+            textfont={"color": INK.light},
             zmin=0,
             zmax=100,
             showscale=False,

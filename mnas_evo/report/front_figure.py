@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from mnas_evo.report.folders import Chosen, RunPart
-from mnas_evo.report.palette import BLUE, GREEN, GREY, ORANGE, PANEL, PURPLE, VERMILLION
+from mnas_evo.report.palette import BLUE, GREEN, GREY, INK, ORANGE, PANEL, PURPLE, VERMILLION
 from mnas_evo.report.plot import Plot, Range, Views, empty_figure, line, points
 from mnas_evo.report.table_folder import TablePart
 from mnas_evo.report.words import axis, axis_words, candidate_hover, hover, limit, ms, percent, quantity, several, text
@@ -199,7 +199,7 @@ def _landmarks(found: Sequence[Landmark], middle: float) -> go.Scatter:
         mode="markers+text",
         text=[name for name, _, _, _ in found],
         textposition=["middle right" if at < middle else "middle left" for _, at, _, _ in found],
-        textfont={"color": GREEN.light, "size": 12},
+        textfont={"color": INK.light, "size": 12},
         cliponaxis=False,
     )
     return trace

@@ -91,7 +91,7 @@ def residual_plot(table: TablePart, run: RunPart | None) -> Plot | None:
         figure.add_trace(_sampled(held_out, [one.off_percent for one in held_out]))
     if again:
         figure.add_trace(_again(again, [off_percent(c) for c in again]))
-    dark = f"; the dark one is the noise of a time, {percent(noise)}" if noise is not None else ""
+    dark = f"; the narrow one is the noise of a time, {percent(noise)}" if noise is not None else ""
     return Plot(
         "residuals",
         "Difference by latency",

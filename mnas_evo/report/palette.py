@@ -21,8 +21,9 @@ VERMILLION = Colour("#d55e00", "#ee7733")
 GREEN = Colour("#009e73", "#1fbf92")
 PURPLE = Colour("#a8578a", "#cc79a7")
 ORANGE = Colour("#e69f00", "#f0b429")
+WASH = Colour("#72b1d4", "#366885")  # a ground that ink can be read on
 
-_ALL = (INK, MUTED, GRID, PANEL, GREY, BLUE, VERMILLION, GREEN, PURPLE, ORANGE)
+_ALL = (INK, MUTED, GRID, PANEL, GREY, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, WASH)
 
 
 def dark_by_light() -> dict[str, str]:

@@ -63,7 +63,7 @@ def empty_figure(x_title: str, y_title: str) -> go.Figure:
         font={"family": FONT, "size": 13, "color": INK.light},
         paper_bgcolor=PANEL.light,
         plot_bgcolor=PANEL.light,
-        margin={"l": 8, "r": 16, "t": 26, "b": 8},
+        margin={"l": 8, "r": 24, "t": 26, "b": 8},
         hovermode="closest",
         hoverlabel={
             "align": "left",

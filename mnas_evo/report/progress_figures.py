@@ -15,6 +15,7 @@ from mnas_evo.search.front import Candidate, hypervolume_curve, reference_point
 from mnas_evo.search.objectives import MAXIMISED, is_latency
 
 MANY = 300
+MOST_TICKS = 12  # epochs that each have a number
 _FEWEST_BINS, _MOST_BINS = 8, 30
 
 
@@ -140,11 +141,15 @@ def training_plots(training: TrainingPart) -> list[Plot]:
     ):
         losses.add_trace(_curve(numbers, values, name=name, colour=colour, unit=""))
     losses.update_yaxes(rangemode="tozero")
+    if len(numbers) <= MOST_TICKS:
+        losses.update_xaxes(dtick=1)
     top1 = empty_figure("Epoch", "Validation top-1 (%)")
     top1.add_trace(
         _curve(numbers, [epoch.top1 for epoch in epochs], name="validation", colour=VERMILLION.light, unit=" %")
     )
     top1.update_traces(showlegend=False)
+    if len(numbers) <= MOST_TICKS:
+        top1.update_xaxes(dtick=1)
     smoothing = training.form.recipe.label_smoothing
     last, best = epochs[-1], max(epochs, key=lambda epoch: epoch.top1)
     smoothed = (

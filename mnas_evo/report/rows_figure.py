@@ -52,7 +52,7 @@ def rows_plot(rows: Sequence[KnownRow], *, batch: int) -> Plot | None:
         )
         figure.add_trace(trace)
     figure.update_xaxes(type="log", tickformat="~s", dtick=1, range=_log_range(macs))
-    figure.update_yaxes(type="log", range=_log_range(times))
+    figure.update_yaxes(type="log", dtick="D2", range=_log_range(times))
     left_out = f" One row in {step} of each family is drawn." if step > 1 else ""
     images = f", for a batch of {several(batch, 'image')}" if batch != 1 else ""
     return Plot(

@@ -6,7 +6,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from mnas_evo.report.elements import network_html, rows_html
-from mnas_evo.report.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION
+from mnas_evo.report.palette import BLUE, GREEN, GREY, INK, MUTED, ORANGE, PURPLE, VERMILLION
 from mnas_evo.report.plot import Plot, Range, Views, empty_figure, line, pointed_at, points
 from mnas_evo.report.section import Section, row
 from mnas_evo.report.words import Hover, axis, axis_words, count, hover, ms, percent, plain_ms, several, text
@@ -117,9 +117,9 @@ def _series(
         width=2,
         **pointed_at([_hover(point) for point in found]),
         text=[label(point) for point in found] if is_labelled else None,
-        textposition="bottom right" if network == BESIDE else "top left",
-        textfont={"color": colour, "size": 11},
-        cliponaxis=False,
+        textposition="bottom right" if network == BESIDE else "middle right",
+        textfont={"color": MUTED.light, "size": 11},
+        cliponaxis=True,
     )
     symbol = "square" if network == BESIDE else "circle"
     trace.update(mode="lines+markers+text", marker={"color": colour, "size": 7, "symbol": symbol})

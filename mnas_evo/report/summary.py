@@ -156,7 +156,7 @@ def _chosen_tiles(chosen: Chosen | None) -> list[_Tile]:
         how = "measured" if known.measured_ms is not None else "predicted"
         tiles.append(("Latency of the chosen", ms(known.latency_ms), how))
     if known.top1 is not None:
-        tiles.append(("Its top-1, searching", percent(known.top1), known.tell.values["top1"].source))
+        tiles.append(("Its top-1 in the search", percent(known.top1), known.tell.values["top1"].source))
     return tiles
 
 

@@ -7,14 +7,14 @@ from html import escape
 import plotly.graph_objects as go
 
 from mnas_evo.finalists.several import Finalist
-from mnas_evo.report.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION
+from mnas_evo.report.palette import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION
 from mnas_evo.report.plot import Plot, empty_figure, line, points
 from mnas_evo.report.words import hover, ms, percent, several, text
 from mnas_evo.shipping.evaluation import EvaluationForm
 from mnas_evo.training.loop import Epoch
 
-_COLOURS = tuple(colour.light for colour in (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, INK, GREY))
-_SYMBOLS = ("circle", "square", "diamond")  # and another shape where there are more networks than colours
+_COLOURS = tuple(colour.light for colour in (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, INK))
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")  # beside its colour, each network has a shape
 _DASHES = ("solid", "dash", "dot")
 
 
@@ -43,7 +43,7 @@ def by_latency_plot(tests: Sequence[Tested]) -> Plot:
     for number, name in enumerate(names):
         own = [one for one in tests if one.name == name]
         top1 = [one.form.metrics.top1 for one in own]
-        colour, symbol = _COLOURS[number % len(_COLOURS)], _SYMBOLS[number // len(_COLOURS) % len(_SYMBOLS)]
+        colour, symbol = _COLOURS[number % len(_COLOURS)], _SYMBOLS[number % len(_SYMBOLS)]
         trace = points(
             [one.form.latency_ms for one in own],
             top1,
@@ -125,7 +125,7 @@ def curves_plot(curves: Sequence[Curve]) -> Plot | None:
     names = list(dict.fromkeys(one.name for one in curves))
     for position, one in enumerate(curves):
         number = names.index(one.name)
-        colour, dash = _COLOURS[number % len(_COLOURS)], _DASHES[number // len(_COLOURS) % len(_DASHES)]
+        colour, dash = _COLOURS[number % len(_COLOURS)], _DASHES[number % len(_DASHES)]
         figure.add_trace(_curve(one, colour, dash, first=one.name not in {other.name for other in curves[:position]}))
     longest = max(len(one.epochs) for one in curves)
     return Plot(
