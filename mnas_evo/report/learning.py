@@ -10,6 +10,7 @@ from mnas_evo.report.plot import Plot, empty_figure, line
 from mnas_evo.report.table_folder import TablePart
 from mnas_evo.report.words import percent, several, text
 
+_APART = 1.4  # times the one before: a number nearer to the last would touch it
 WORTH_PERCENT = 10.0  # of the error: a doubling that takes off less is hardly worth the device's time
 
 
@@ -32,7 +33,8 @@ def learning_plot(fit: PredictorForm) -> Plot | None:
         figure.add_trace(
             line(ends, noise, name="noise of a time", colour=GREEN.light, width=2, dash="dash", hoverinfo="skip")
         )
-    figure.update_xaxes(type="log", tickmode="array", tickvals=networks, ticktext=[f"{n:,}" for n in networks])
+    shown = [n for n in networks[:-1] if networks[-1] >= _APART * n] + networks[-1:]
+    figure.update_xaxes(type="log", tickmode="array", tickvals=shown, ticktext=[f"{n:,}" for n in shown], tickangle=0)
     figure.update_yaxes(rangemode="tozero")
     below = " No error can be seen below the noise of the times." if fit.noise_percent is not None else ""
     return Plot(
