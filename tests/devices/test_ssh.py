@@ -416,10 +416,12 @@ def test_an_agent_that_lost_its_host_does_not_disturb_the_next(
     before, sessions = server.agents(), server.sessions()
     kill(sessions, by=signal.SIGSTOP)  # as where the network goes and the server does not notice
     break_connection(server, here)
-    assert next(runs).slot == 1
     assert len(before) == 1
+    slots = []
+    while server.agents() == before:  # what it sent before the break may still be on its way
+        slots.append(next(runs).slot)
+    assert slots == list(range(1, len(slots) + 1))
     assert len(server.agents()) == 1
-    assert server.agents() != before
     kill(sessions)
     runs.close()  # type: ignore[attr-defined]
 
