@@ -80,7 +80,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(
 def test_report_writes_its_page_anew(problem: Path, tmp_path: Path, capsys: Capture) -> None:
     assert run(arguments(problem, tmp_path / "out", "--algorithms", "random", "--seeds", "1")) == 0
     assert run(["report", str(tmp_path / "out"), "--out", str(tmp_path / "page.html")]) == 0
-    assert "On the way" in (tmp_path / "page.html").read_text()
+    assert "Hypervolume as the search goes on" in (tmp_path / "page.html").read_text()
 
 
 def test_a_target_in_ms_where_no_latency_is_an_objective_is_refused(
