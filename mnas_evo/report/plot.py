@@ -110,6 +110,17 @@ def line(x: Sequence[float | None], y: Sequence[float | None], *, name: str, col
     return go.Scatter(x=list(x), y=list(y), name=name, mode="lines", line=style, **options)
 
 
+def epochs_curve(
+    numbers: Sequence[int], values: Sequence[float], *, name: str, colour: str, unit: str = ""
+) -> go.Scatter:
+    """A line over epochs; a mark where there is but one."""
+    said = f"{name}, epoch %{{x}}: %{{y:.4g}}{unit}<extra></extra>"
+    drawn = line(numbers, values, name=name, colour=colour, width=2, hovertemplate=said)
+    if len(numbers) == 1:
+        drawn.update(mode="markers", marker={"color": colour, "size": 8})
+    return drawn
+
+
 def steps(
     edges: Sequence[float], share: Sequence[float], *, name: str, colour: str, hover: Sequence[str]
 ) -> go.Scatter:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mnas_evo.report.folders import RunPart, TrainingPart
 from mnas_evo.report.front_figure import axes
 from mnas_evo.report.palette import BLUE, GREY, PURPLE, VERMILLION
-from mnas_evo.report.plot import Plot, empty_figure, line, points, steps
+from mnas_evo.report.plot import Plot, empty_figure, epochs_curve, line, points, steps
 from mnas_evo.report.words import axis, axis_words, percent, quantity, several, text
 from mnas_evo.search.front import Candidate, hypervolume_curve, reference_point
 from mnas_evo.search.objectives import MAXIMISED, is_latency
@@ -139,13 +139,13 @@ def training_plots(training: TrainingPart) -> list[Plot]:
         ("training", BLUE.light, [epoch.train_loss for epoch in epochs]),
         ("validation", VERMILLION.light, [epoch.validation_loss for epoch in epochs]),
     ):
-        losses.add_trace(_curve(numbers, values, name=name, colour=colour, unit=""))
+        losses.add_trace(epochs_curve(numbers, values, name=name, colour=colour))
     losses.update_yaxes(rangemode="tozero")
     if len(numbers) <= MOST_TICKS:
         losses.update_xaxes(dtick=1)
     top1 = empty_figure("Epoch", "Validation top-1 (%)")
     top1.add_trace(
-        _curve(numbers, [epoch.top1 for epoch in epochs], name="validation", colour=VERMILLION.light, unit=" %")
+        epochs_curve(numbers, [epoch.top1 for epoch in epochs], name="validation", colour=VERMILLION.light, unit=" %")
     )
     top1.update_traces(showlegend=False)
     if len(numbers) <= MOST_TICKS:
@@ -173,12 +173,3 @@ def training_plots(training: TrainingPart) -> list[Plot]:
             f"Line plot of validation top-1 over {several(len(epochs), 'epoch')}; it ends at {percent(last.top1)}.",
         ),
     ]
-
-
-def _curve(x: Sequence[int], y: Sequence[float], *, name: str, colour: str, unit: str) -> object:
-    drawn = line(
-        x, y, name=name, colour=colour, width=2, hovertemplate=f"{name}, epoch %{{x}}: %{{y:.4g}}{unit}<extra></extra>"
-    )
-    if len(x) == 1:
-        drawn.update(mode="markers", marker={"color": colour, "size": 8})
-    return drawn

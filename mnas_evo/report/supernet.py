@@ -10,7 +10,7 @@ from mnas_evo.errors import DamagedFile
 from mnas_evo.files import read_form, read_text
 from mnas_evo.models.foreign_weights import read_torch
 from mnas_evo.report.palette import BLUE, VERMILLION
-from mnas_evo.report.plot import Plot, empty_figure, line
+from mnas_evo.report.plot import Plot, empty_figure, epochs_curve
 from mnas_evo.report.section import Section, row
 from mnas_evo.report.words import percent, several, text
 from mnas_evo.space.space import SearchSpace
@@ -108,7 +108,7 @@ def _learning(found: _Supernet) -> Section:
 def _loss_plot(found: _Supernet) -> Plot:
     figure = empty_figure("Epoch", "Loss (nats)")
     losses = [epoch.train_loss for epoch in found.epochs]
-    figure.add_trace(_curve(found, losses, name="training", colour=BLUE.light, unit=""))
+    figure.add_trace(epochs_curve(_numbers(found), losses, name="training", colour=BLUE.light))
     figure.update_yaxes(rangemode="tozero")
     figure.update_traces(showlegend=False)
     smoothing = found.form.recipe.label_smoothing
@@ -128,7 +128,7 @@ def _top1_plot(found: _Supernet) -> Plot:
         ("one of the largest", BLUE.light, [epoch.largest_top1 for epoch in found.epochs]),
         ("one of the smallest", VERMILLION.light, [epoch.smallest_top1 for epoch in found.epochs]),
     ):
-        figure.add_trace(_curve(found, values, name=name, colour=colour, unit=" %"))
+        figure.add_trace(epochs_curve(_numbers(found), values, name=name, colour=colour, unit=" %"))
     last = found.epochs[-1]
     watched = min(WATCHED, found.form.split.validation)
     return Plot(
@@ -141,18 +141,8 @@ def _top1_plot(found: _Supernet) -> Plot:
     )
 
 
-def _curve(found: _Supernet, values: list[float], *, name: str, colour: str, unit: str) -> object:
-    drawn = line(
-        [epoch.number for epoch in found.epochs],
-        values,
-        name=name,
-        colour=colour,
-        width=2,
-        hovertemplate=f"{name}, epoch %{{x}}: %{{y:.4g}}{unit}<extra></extra>",
-    )
-    if len(values) == 1:
-        drawn.update(mode="markers", marker={"color": colour, "size": 8})
-    return drawn
+def _numbers(found: _Supernet) -> list[int]:
+    return [epoch.number for epoch in found.epochs]
 
 
 def _next(found: _Supernet) -> Section:
