@@ -5,12 +5,13 @@ import math
 import pytest
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from running import images_for, multiply_adds
 from strategies import small_networks
 from torch import nn
 
 from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
-from mnas_evo.space.architecture import Frame, Network
+from mnas_evo.space.architecture import Frame, Network, Padding
 from mnas_evo.space.graph import Graph, Op
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import NAMED, named_network
@@ -147,3 +148,29 @@ def test_fresh_weights_have_the_authors_deviations_whatever_the_number_of_classe
     assert classifier.weight.abs().max().item() == pytest.approx(1 / math.sqrt(1280), rel=0.01)
     assert 1 / math.sqrt(1280) == pytest.approx(1 / math.sqrt(1000), rel=0.15)  # the authors', of 1,000 classes
     assert not classifier.bias.any()
+
+
+@given(
+    st.sampled_from((3, 5, 7)), st.integers(1, 6), st.integers(1, 6), st.sampled_from((1, 2)),
+    st.sampled_from(("symmetric", "same")), st.booleans(),
+)  # fmt: skip
+@settings(deadline=None)
+def test_a_kernel_larger_than_its_image_learns_as_torchs_own_convolution(
+    kernel: int, height: int, width: int, stride: int, padding: Padding, depthwise: bool
+) -> None:
+    kind = "e1_o3" if depthwise else "o3_conv"
+    stem = "stem3_s1_same" if padding == "same" else "stem3_s1"
+    graph = lower(parse_network(f"{height}x{width}x3/{stem}/r1_k{kernel}_s{stride}{stride}_{kind}/head4/5"))
+    op, convolution = graph.layers[1].ops[0], GraphNetwork(graph).double().layers[1].ops[0]
+    top, left, bottom, right = op.pads
+    value = torch.randn(2, 3, height, width, dtype=torch.double, requires_grad=True)
+    weight = convolution.conv.weight
+    padded = nn.functional.pad(value, (left, right, top, bottom))
+    plain = nn.functional.conv2d(padded, weight, stride=stride, groups=op.groups)
+    convolution.norm = None
+    gradient = torch.randn_like(plain)
+    expected = torch.autograd.grad(plain, (value, weight), gradient)
+    torch.testing.assert_close(convolution(value), plain)
+    torch.testing.assert_close(torch.autograd.grad(convolution(value), (value, weight), gradient), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(convolution(value), plain)
