@@ -13,7 +13,8 @@ import torch.nn.functional as F
 
 from mnas_evo.data.datasets import ImageSet, search_data
 from mnas_evo.data.images import Images
-from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
+from mnas_evo.models.fresh_weights import initialise
+from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import parse_network

@@ -6,8 +6,9 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from mnas_evo.models.fresh_weights import initialise
 from mnas_evo.models.onnx_writer import TrainedWeights, onnx_model
-from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
+from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions
 from mnas_evo.space.graph import Graph
 
 

@@ -5,7 +5,6 @@ of the largest, channels (so expansions, too) from the first of the widest, and 
 last. A network is run as its own lowered layers on such slices, so what is cut out computes what the supernet does.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,14 +13,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mnas_evo.errors import SpaceError
+from mnas_evo.models.fresh_weights import OUTSIDE_BLOCKS, dirac, dirac_depthwise, he_normal
 from mnas_evo.models.torch_network import GraphNetwork, LayerModule, ModuleOptions
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.graph import Graph, Layer, LayerSpec, Op
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.space import SearchSpace
-
-_OUTSIDE_BLOCKS = ("stem", "head", "classifier")
-_NOISE, _DEPTHWISE_NOISE = 0.5, 0.3  # deviations beside a channel passed on as 1
 
 
 class Supernet(nn.Module):
@@ -40,7 +37,7 @@ class Supernet(nn.Module):
         )
         for place, branches in self.places.items():
             assert isinstance(branches, nn.ModuleDict)
-            if place not in _OUTSIDE_BLOCKS:
+            if place not in OUTSIDE_BLOCKS:
                 _begin_alike(branches, generator)
         self._batchwise = replace(self.options, norm_statistics=False)
         self._modules_of_layers: dict[Layer, LayerModule] = {}
@@ -139,30 +136,18 @@ def _shared(layers: list[Layer], generator: torch.Generator) -> nn.ModuleDict:
     return nn.ModuleDict({role: SharedWeights(uses, generator) for role, uses in sorted(found.items())})
 
 
-@torch.no_grad()
 def _begin_alike(branches: nn.ModuleDict, generator: torch.Generator) -> None:
     """Lets every branch of a place begin by passing its channels on: all paths begin by computing much the same.
 
     Branches of unrelated weights give each block another basis of features on every path, and next to nothing is
-    learnt from them for long (NOTES.md). Expanded channels repeat those of the input with alternating signs, so that
-    what a ReLU cuts off one passes in another.
+    learnt from them for long (NOTES.md).
     """
     for role, shared in branches.items():
         assert isinstance(shared, SharedWeights)
-        if role.endswith(("squeeze", "excite")):
-            continue
-        weight = shared.weight
-        outs, ins, kernel, _ = weight.shape
-        noise = torch.randn(weight.shape, generator=generator)
-        centre = kernel // 2
         if role.endswith("depthwise"):
-            weight.copy_(noise * _DEPTHWISE_NOISE / kernel)
-            weight[:, 0, centre, centre] += 1.0
-            continue
-        weight.copy_(noise * _NOISE / math.sqrt(ins * kernel * kernel))
-        narrow = min(outs, ins)
-        channels = torch.arange(max(outs, ins) if role.startswith("mbconv") else narrow)
-        weight[channels % outs, channels % ins, centre, centre] += 1.0 - 2.0 * (channels // narrow % 2)
+            dirac_depthwise(shared.weight, generator=generator)
+        elif not role.endswith(("squeeze", "excite")):
+            dirac(shared.weight, repeats=role.startswith("mbconv"), generator=generator)
 
 
 class SharedWeights(nn.Module):
@@ -178,8 +163,7 @@ class SharedWeights(nn.Module):
         if self._linear:
             nn.init.zeros_(weight)  # every class alike: else the first epochs go into taking back what was never learnt
         else:
-            fan_out = kernels * kernels * (1 if op.groups > 1 else outs)
-            nn.init.normal_(weight, 0.0, math.sqrt(2.0 / fan_out), generator=generator)
+            he_normal(weight, depthwise=op.groups > 1, generator=generator)
         self.weight = nn.Parameter(weight)
         self.scale = nn.Parameter(torch.ones(outs)) if op.norm else None
         self.shift = nn.Parameter(torch.zeros(outs))

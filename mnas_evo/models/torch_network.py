@@ -1,6 +1,5 @@
 """Torch modules built from the lowered graph; parameter names follow the graph: `layers.LAYER.ops.OP`."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -171,27 +170,3 @@ class _Mul(nn.Module):
 class _GlobalPool(nn.Module):
     def forward(self, value: Tensor) -> Tensor:
         return value.mean((2, 3), keepdim=True)
-
-
-def initialise(network: GraphNetwork, *, seed: int) -> None:
-    """Fresh weights as in the authors' code: convolutions normal by fan-out, biases 0; linear uniform by fan-in.
-
-    Theirs is uniform by classes, within .032 for 1,000 of them, where fan-in has .028; but for ten it would reach to
-    .32, and training would begin by taking back what was never learnt.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            # A depthwise kernel counts one output a channel, as TensorFlow's does.
-            fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
-            nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / fan_out), generator=generator)
-        elif isinstance(module, nn.Linear):
-            bound = 1.0 / math.sqrt(module.in_features)
-            nn.init.uniform_(module.weight, -bound, bound, generator=generator)
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()
-            continue
-        else:
-            continue
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -9,7 +9,8 @@ import torch
 from mnas_evo.errors import DamagedFile, MnasEvoError, OtherFormat, RequestError
 from mnas_evo.files import FORMAT, write_bytes
 from mnas_evo.models.foreign_weights import load_network, read_state, read_torch, source_of
-from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
+from mnas_evo.models.fresh_weights import initialise
+from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import format_network, parse_network

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from mnas_evo.data.images import Images
 from mnas_evo.errors import TrainingFailed
-from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
+from mnas_evo.models.fresh_weights import initialise
+from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.lowering import lower
 from mnas_evo.training.averaging import weight_average
@@ -104,7 +105,7 @@ def train(
             begun = weights.begin(network, options=options, seed=seed)
         else:
             begun = GraphNetwork(lower(network), options=options)
-            initialise(begun, seed=seed)
+            initialise(begun, seed=seed, first=recipe.first_weights)
         return _Classifier(begun, feed, recipe=recipe, watching=watching or Watching())
 
     module = fit(make, recipe, folder=folder, place=place, logs=logs)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from mnas_evo.errors import RequestError
 from mnas_evo.files import Part, parse_toml
+from mnas_evo.models.fresh_weights import FirstWeights
 
 _Share = Annotated[float, Field(ge=0, lt=1)]
 _NotNegative = Annotated[float, Field(ge=0)]
@@ -20,6 +21,9 @@ class Recipe(Part):
     where none is given. It rises linearly over `warmup_epochs`, then falls along a cosine to 0, stays, or is multiplied
     by `decay_rate` every `decay_epochs`. `batch` images go through each process at a step. rmsprop is TensorFlow's,
     with a decay of .9 (optimizer.py). Batch norms and biases have no weight decay.
+
+    `first_weights`: he, the authors', or dirac, with which every block begins by passing its channels on
+    (models/fresh_weights.py); weights that are given come before both.
 
     `weight_average` is the decay of a moving average of the weights, which is then what is validated and kept; 0 for
     none. Gradients longer than `clip_norm` are cut to it; 0 for no limit. `precision` auto is bf16 on a GPU and 32
@@ -46,6 +50,7 @@ class Recipe(Part):
     schedule: Literal["cosine", "constant", "exponential"] = "cosine"
     decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.97
     decay_epochs: Annotated[float, Field(gt=0)] = 2.4
+    first_weights: FirstWeights = "he"
     weight_average: _Share = 0.0
     clip_norm: _NotNegative = 0.0
     precision: Literal["auto", "32", "bf16"] = "auto"

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mnas_evo.errors import OtherWeights, RequestError
 from mnas_evo.models.foreign_weights import classes_of, load_network, read_state, read_torch, source_of
-from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
+from mnas_evo.models.fresh_weights import initialise
+from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions
 from mnas_evo.space.architecture import Network
 from mnas_evo.space.graph import LayerSpec
 from mnas_evo.space.lowering import lower

@@ -10,7 +10,8 @@ from running import images_for, multiply_adds
 from strategies import small_networks
 from torch import nn
 
-from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
+from mnas_evo.models.fresh_weights import initialise
+from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions
 from mnas_evo.space.architecture import Frame, Network, Padding
 from mnas_evo.space.graph import Graph, Op
 from mnas_evo.space.lowering import lower

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from mnas_evo.data.datasets import ImageSet, search_data
 from mnas_evo.errors import DamagedFile, TrainingFailed
-from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions, initialise
+from mnas_evo.models.fresh_weights import initialise
+from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.notation import parse_network
 from mnas_evo.training.feed import Feed
