@@ -89,7 +89,7 @@ def bare_loop(network: Network, feed: Feed, recipe: Recipe) -> Callable[[int], N
     """An epoch as plain torch would train it: batch, forward, loss, backward and optimiser."""
     options = ModuleOptions(dropout=recipe.dropout, norm_momentum=recipe.norm_momentum)
     module = GraphNetwork(lower(network), options=options)
-    initialise(module, seed=0)
+    initialise(module, seed=0, first=recipe.first_weights)
     module.train().to(memory_format=torch.channels_last)
     optimizer, schedule = optimizer_and_schedule([module.parameters()], recipe, steps=STEPS)
 

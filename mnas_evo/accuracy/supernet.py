@@ -21,6 +21,7 @@ from mnas_evo.files import fingerprint, read_text
 from mnas_evo.models.supernet import Supernet
 from mnas_evo.models.torch_network import GraphNetwork
 from mnas_evo.space.architecture import Network
+from mnas_evo.training.memory import keep_compiled_convolutions
 from mnas_evo.training.places import one_thread, pick_device
 
 STATISTICS_IMAGES = 2_000
@@ -101,6 +102,7 @@ class _Ready:
 def _ready(folder: Path, expected: str) -> _Ready:
     if _fingerprint(folder) != expected:
         raise RunChanged(f"the supernet in {folder} has changed since; run the command again")
+    keep_compiled_convolutions()
     trained = load_supernet(folder)
     frame = trained.supernet.space.frame
     data = search_data(trained.form.data, size=(frame.height, frame.width))

@@ -25,6 +25,7 @@ from mnas_evo.space.space_file import parse_space
 from mnas_evo.training.batches import Batches
 from mnas_evo.training.feed import Feed
 from mnas_evo.training.fitting import fit
+from mnas_evo.training.memory import keep_compiled_convolutions
 from mnas_evo.training.normalisation import Normalisation
 from mnas_evo.training.optimizer import optimizer_and_schedule
 from mnas_evo.training.places import Place, pick_device
@@ -113,6 +114,7 @@ def train_supernet(
     """
     space = request.space
     _check_recipe(request.recipe)
+    keep_compiled_convolutions()
     refuse_validation_on_test(request.data)
     data = search_data(request.data, size=(space.frame.height, space.frame.width))
     check_fits(space.network(space.decode(space.sizes * 0)), data)
@@ -157,6 +159,11 @@ def train_supernet(
 
 def _check_recipe(recipe: Recipe) -> None:
     """Refuses what means nothing where weights are shared, instead of leaving it out unsaid."""
+    if recipe.first_weights != "dirac":
+        raise RequestError(
+            f"recipe {recipe.name} has first_weights {recipe.first_weights}: from those a supernet learns next to "
+            'nothing; copy it and write first_weights = "dirac"'
+        )
     asked = [name for name in _OF_ONE_NETWORK if getattr(recipe, name) != Recipe.model_fields[name].default]
     if asked:
         raise RequestError(f"recipe {recipe.name} asks for {', '.join(asked)}, which a supernet does not have")

@@ -1,6 +1,7 @@
-"""Memory in training: whether an error says that it ran out, and keeping what is freed for the next step."""
+"""Memory in training: whether an error says that it ran out, and keeping for the next step what it needs again."""
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,10 @@ _RAN_OUT = ("out of memory", "can't allocate memory", "not enough memory")
 # is taken from the system apart it refuses a threshold above 32 MiB.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES, _GLIBC_TRIM_BYTES, _GLIBC_MMAP_BYTES = 1 << 30, 64 << 20, 32 << 20
+
+# oneDNN's own limit is 1,024; the space fashion-mnist has some 10,000 convolutions of other shapes, forth and back.
+_CONVOLUTIONS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "DNNL_PRIMITIVE_CACHE_CAPACITY")
+_CONVOLUTIONS_KEPT = 1 << 15
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
@@ -38,3 +43,13 @@ def freed_memory_kept() -> Iterator[None]:
     finally:
         libc.mallopt(_TRIM_THRESHOLD, _GLIBC_TRIM_BYTES)
         libc.malloc_trim(0)
+
+
+def keep_compiled_convolutions() -> None:
+    """Has oneDNN keep the code of as many convolutions as a supernet has, from before the process's first one on.
+
+    It compiles one for each shape; without room for all, a step of a supernet spends a third of its time on compiling
+    them again. Processes started later keep as many; what the user has set stays.
+    """
+    if not any(name in os.environ for name in _CONVOLUTIONS):
+        os.environ[_CONVOLUTIONS[0]] = str(_CONVOLUTIONS_KEPT)

@@ -137,6 +137,13 @@ def test_what_a_recipe_asks_for_and_a_supernet_does_not_have_is_refused(tmp_path
     assert not (tmp_path / "no").exists()
 
 
+def test_first_weights_that_a_supernet_does_not_learn_from_are_refused(tmp_path: Path) -> None:
+    recipe = RECIPE.model_copy(update={"first_weights": "he"})
+    with pytest.raises(RequestError, match=r"first_weights he.*write first_weights = .dirac"):
+        trained(tmp_path / "no", SupernetRequest(SPACE_TEXT, "digits", recipe))
+    assert not (tmp_path / "no").exists()
+
+
 @pytest.mark.filterwarnings("ignore:.*encountered")
 def test_a_loss_that_leaves_the_numbers_says_what_to_try(tmp_path: Path) -> None:
     wild = RECIPE.model_copy(update={"learning_rate": 1e30, "optimizer": "sgd"})

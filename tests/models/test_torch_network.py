@@ -13,7 +13,7 @@ from torch import nn
 from mnas_evo.models.fresh_weights import initialise
 from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions
 from mnas_evo.space.architecture import Frame, Network, Padding
-from mnas_evo.space.graph import Graph, Op
+from mnas_evo.space.graph import Graph
 from mnas_evo.space.lowering import lower
 from mnas_evo.space.named import NAMED, named_network
 from mnas_evo.space.notation import parse_network
@@ -93,62 +93,6 @@ def test_options_reach_every_norm_and_the_dropout() -> None:
 def test_the_papers_options_are_the_defaults() -> None:
     options = ModuleOptions()
     assert (options.dropout, options.norm_momentum, options.norm_eps) == (0.2, 0.01, 1e-3)
-
-
-# Fresh weights
-
-
-def test_the_same_seed_gives_the_same_weights_and_another_gives_others() -> None:
-    states = []
-    for seed in (1, 1, 2):
-        module = GraphNetwork(SMALL)
-        initialise(module, seed=seed)
-        states.append(module.state_dict())
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    assert not torch.equal(states[0]["layers.0.ops.0.conv.weight"], states[2]["layers.0.ops.0.conv.weight"])
-
-
-def test_fresh_weights_leave_torchs_own_generator_alone() -> None:
-    module = GraphNetwork(SMALL)
-    before = torch.get_rng_state()
-    initialise(module, seed=0)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_fresh_weights_undo_training() -> None:
-    module = GraphNetwork(SMALL)
-    initialise(module, seed=0)
-    fresh = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    module.train()
-    module(images_for(SMALL))
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(1.0)
-    initialise(module, seed=0)
-    assert all(torch.equal(tensor, fresh[name]) for name, tensor in module.state_dict().items())
-
-
-def deviation(op: Op) -> float:
-    """Standard deviation of the authors' code: by outputs, a depthwise kernel having one."""
-    return math.sqrt(2 / (op.kernel**2 * op.out_shape[0] / op.groups))
-
-
-@pytest.mark.parametrize("classes", [1000, 10])
-def test_fresh_weights_have_the_authors_deviations_whatever_the_number_of_classes(
-    classes: int,
-) -> None:
-    graph = lower(named_network("mnasnet-a1", task=Frame(height=32, width=32, classes=classes)))
-    module = GraphNetwork(graph)
-    initialise(module, seed=0)
-    for layer, built in zip(graph.layers, module.layers, strict=True):
-        for op, one in zip(layer.ops, built.ops, strict=True):
-            if op.kind == "conv" and one.conv.weight.numel() > 5_000:
-                assert one.conv.weight.std().item() == pytest.approx(deviation(op), rel=0.05)
-                assert one.conv.bias is None or not one.conv.bias.any()
-    classifier = module.layers[-1].ops[-1]
-    assert classifier.weight.abs().max().item() == pytest.approx(1 / math.sqrt(1280), rel=0.01)
-    assert 1 / math.sqrt(1280) == pytest.approx(1 / math.sqrt(1000), rel=0.15)  # the authors', of 1,000 classes
-    assert not classifier.bias.any()
 
 
 @given(

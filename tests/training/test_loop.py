@@ -62,10 +62,20 @@ def test_it_learns_digits_and_is_the_same_for_the_same_seed() -> None:
     assert not same(first, trained(seed=1))
 
 
+def test_a_deep_network_without_skips_learns_in_few_epochs_once_it_begins_by_passing_its_channels_on() -> None:
+    deep = "/".join(f"r5_k3_s22_{block}" for block in ("o8_noskip_conv", "e1_o16_noskip", "o24_noskip_conv"))
+    network = parse_network(f"32x32x1/stem8/{deep}/head64/10")
+    he, dirac = (
+        train(network, data=small(), recipe=load_recipe("quick").model_copy(update={"epochs": 3, **first}), seed=0)
+        for first in ({"first_weights": "he"}, {"first_weights": "dirac"})
+    )
+    assert dirac.epochs[-1].top1 > he.epochs[-1].top1 + 10  # 83 and 54 % of 360 images
+
+
 def test_an_epoch_ends_where_a_plain_loop_over_its_batches_does() -> None:
     recipe = RECIPE.model_copy(update={"epochs": 1})
     module = GraphNetwork(lower(NETWORK), options=ModuleOptions(recipe.dropout, recipe.norm_momentum))
-    initialise(module, seed=3)
+    initialise(module, seed=3, first=recipe.first_weights)
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     feed = Feed(small(), recipe, seed=3)
     optimizer, schedule = optimizer_and_schedule([module.parameters()], recipe, steps=feed.steps())
@@ -131,7 +141,7 @@ def test_averaged_weights_are_validated_and_come_back() -> None:
 def test_gradients_are_cut_to_their_limit() -> None:
     still = trained(RECIPE.model_copy(update={"clip_norm": 1e-9, "optimizer": "sgd", "epochs": 1, "weight_decay": 0.0}))
     fresh = GraphNetwork(lower(NETWORK))
-    initialise(fresh, seed=0)
+    initialise(fresh, seed=0, first=RECIPE.first_weights)
     moved = [torch.dist(a, b) for a, b in zip(still.network.parameters(), fresh.parameters(), strict=True)]
     assert max(moved) < 1e-6
 
@@ -139,7 +149,7 @@ def test_gradients_are_cut_to_their_limit() -> None:
 def test_layers_thaw_from_the_classifier_to_the_stem() -> None:
     still: list[list[bool]] = []
     fresh = GraphNetwork(lower(NETWORK))
-    initialise(fresh, seed=0)
+    initialise(fresh, seed=0, first=RECIPE.first_weights)
 
     def compare(one: Trained) -> None:
         layers = zip(one.network.layers, fresh.layers, strict=True)

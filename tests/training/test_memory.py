@@ -1,5 +1,6 @@
 """Memory: what is freed is kept while it is asked to be, and given back afterwards."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from mnas_evo.training.memory import ran_out_of_memory
+from mnas_evo.training.memory import keep_compiled_convolutions, ran_out_of_memory
 
 # In a process of its own: what others left in the heap decides as well.
 PAGE_FAULTS = """
@@ -34,6 +35,44 @@ def test_memory_freed_is_taken_again_without_page_faults_until_the_end_of_it() -
     done = subprocess.run([sys.executable, "-c", PAGE_FAULTS], capture_output=True, text=True, timeout=120)
     before, meanwhile, after = map(int, done.stdout.split())
     assert 4 * meanwhile < before and 4 * meanwhile < after
+
+
+COMPILED = """
+import time, torch
+from mnas_evo.training.memory import keep_compiled_convolutions
+
+torch.set_num_threads(1)
+{keep}
+images = torch.randn(1, 8, 4, 4)
+modules = [torch.nn.Conv2d(8, 8 + i, 3) for i in range(1500)]
+def seconds():
+    began = time.process_time()
+    for module in modules:
+        module(images)
+    return time.process_time() - began
+first = seconds()
+print(min(seconds() for _ in range(3)) / first)
+"""
+
+
+@pytest.mark.slow
+def test_more_convolutions_than_onednn_keeps_by_itself_are_compiled_once() -> None:
+    ratios = []
+    for keep in ("", "keep_compiled_convolutions()"):
+        code = COMPILED.format(keep=keep)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
+        ratios.append(float(done.stdout))
+    assert ratios[1] < 0.5 * ratios[0]
+
+
+def test_what_the_user_says_of_compiled_convolutions_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    monkeypatch.setenv("DNNL_PRIMITIVE_CACHE_CAPACITY", "7")
+    keep_compiled_convolutions()
+    assert "ONEDNN_PRIMITIVE_CACHE_CAPACITY" not in os.environ
+    monkeypatch.delenv("DNNL_PRIMITIVE_CACHE_CAPACITY")
+    keep_compiled_convolutions()
+    assert int(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) > 10_000
 
 
 def test_only_a_lack_of_memory_is_taken_for_one() -> None:
