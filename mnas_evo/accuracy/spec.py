@@ -1,4 +1,4 @@
-"""Reads what --accuracy says: proxy:DATA[,epochs=5,recipe=quick], supernet:DIR, surrogate:CSV or table:CSV.
+"""Reads what --accuracy says: proxy:DATA[,epochs=5,recipe=quick,score=top1], supernet:DIR, surrogate:CSV or table:CSV.
 
 What trains is imported where it is asked for: Lightning takes seconds.
 """
@@ -14,7 +14,10 @@ from mnas_evo.space.space import SearchSpace
 from mnas_evo.training.recipe import load_recipe
 from mnas_evo.training.task import check_fits
 
-_HELP = "it is proxy:DATA[,epochs=5,recipe=quick], supernet:DIR, surrogate:FILE.csv, surrogate:RUN or table:FILE.csv"
+_HELP = (
+    "it is proxy:DATA[,epochs=5,recipe=quick,score=top1|speed], supernet:DIR, surrogate:FILE.csv, surrogate:RUN or "
+    "table:FILE.csv"
+)
 
 
 def parse_accuracy(text: str, space: SearchSpace | None) -> Evaluator | Surrogate:
@@ -48,13 +51,16 @@ def _supernet(folder: Path, space: SearchSpace | None) -> Evaluator:
 
 
 def _proxy(text: str, rest: str, space: SearchSpace | None) -> Evaluator:
-    from mnas_evo.accuracy.proxy import ProxyTraining
+    from mnas_evo.accuracy.proxy import ProxyTraining, Score
 
     data, *options = rest.split(",")
     given = dict(option.partition("=")[::2] for option in options)
-    if unknown := sorted(set(given) - {"epochs", "recipe"}):
+    if unknown := sorted(set(given) - {"epochs", "recipe", "score"}):
         raise RequestError(f"accuracy source {text!r} has unknown options {', '.join(unknown)}: {_HELP}")
-    recipe = load_recipe(given.get("recipe", "quick"))
+    given = {"recipe": "quick", "score": "top1", **given}
+    if given["score"] not in list(Score):
+        raise RequestError(f"accuracy source {text!r}: score is {' or '.join(Score)}, not {given['score']!r}")
+    recipe = load_recipe(given["recipe"])
     if "epochs" in given:
         if not given["epochs"].isdecimal() or int(given["epochs"]) < 1:
             raise RequestError(f"accuracy source {text!r}: epochs is a positive number, not {given['epochs']!r}")
@@ -62,4 +68,4 @@ def _proxy(text: str, rest: str, space: SearchSpace | None) -> Evaluator:
     if space is not None:
         found = search_data(data, size=(space.frame.height, space.frame.width))
         check_fits(space.network(space.decode(space.sizes * 0)), found)
-    return ProxyTraining(data, recipe)
+    return ProxyTraining(data, recipe, score=Score(given["score"]))

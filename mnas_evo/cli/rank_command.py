@@ -97,7 +97,7 @@ def rank_check(
 def _add(
     path: Path, number: int, by: str | None, space: "SearchSpace | None", *, seed: int, workers: "Workers"
 ) -> dict[str, Any]:
-    from mnas_evo.accuracy.proxy import ProxyTraining
+    from mnas_evo.accuracy.proxy import ProxyTraining, Score
     from mnas_evo.accuracy.spec import parse_accuracy
     from mnas_evo.accuracy.trained import add_trained, draw_networks
     from mnas_evo.errors import RequestError
@@ -107,6 +107,8 @@ def _add(
     trainer = parse_accuracy(by, space)
     if not isinstance(trainer, ProxyTraining):
         raise RequestError(f"--by trains each network alone, by proxy:DATA[,epochs=60,recipe=RECIPE], not by {by!r}")
+    if trainer.score is not Score.TOP1:
+        raise RequestError(f"what others are judged by is top-1 at the end, not score={trainer.score}: leave it out")
     networks = draw_networks(space, number, seed=seed)
     with stage("training") as report:
         failed = add_trained(

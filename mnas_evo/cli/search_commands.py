@@ -77,7 +77,8 @@ def search(
     accuracy: Annotated[
         str,
         typer.Option(
-            help="proxy:DATA[,epochs=5,recipe=quick], supernet:DIR, surrogate:CSV, surrogate:RUN or table:CSV"
+            help="proxy:DATA[,epochs=5,recipe=quick,score=top1|speed], supernet:DIR, surrogate:CSV, surrogate:RUN or "
+            "table:CSV"
         ),
     ],
     run: Annotated[Path, typer.Option(help="Folder of the run; one that exists is gone on with.")],

@@ -1,5 +1,6 @@
 """What every accuracy source promises, and how --accuracy is read."""
 
+import math
 import pickle
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import torch
 from mnas_evo.accuracy.contract import Evaluator
 from mnas_evo.accuracy.proxy import ProxyTraining
 from mnas_evo.accuracy.spec import parse_accuracy
+from mnas_evo.data.datasets import search_data
 from mnas_evo.errors import DamagedFile, NotationError, RequestError, UnknownData
+from mnas_evo.space.notation import parse_network
 from mnas_evo.space.space_file import load_space
+from mnas_evo.training.loop import train
 
 SPACE = load_space("digits")
 GENES = SPACE.sample(4, rng=np.random.default_rng(0))
@@ -31,6 +35,23 @@ def test_proxy_training_is_an_evaluator_that_repeats_itself_and_travels_to_anoth
     assert first.top1 == again.top1 and 0 <= first.top1 <= 100 and first.seconds > 0
 
 
+def test_a_proxy_judged_by_speed_says_what_its_training_losses_come_to() -> None:
+    source = parse_accuracy("proxy:digits,epochs=2,score=speed", SPACE)
+    assert isinstance(source, ProxyTraining) and source.source == "proxy:digits,epochs=2,recipe=quick,score=speed"
+    network = SPACE.networks(GENES[:1])[0]
+    data = search_data("digits", size=(32, 32))
+    epochs = train(network, data=(data.train, data.validation), recipe=source.recipe, seed=5).epochs
+    losses = [epoch.train_loss for epoch in epochs]
+    assert source.evaluate(network, seed=5).top1 == pytest.approx(100 * math.exp(-sum(losses) / 2))
+
+
+def test_of_two_networks_the_one_that_learns_in_fewer_steps_has_the_greater_speed() -> None:
+    source = parse_accuracy("proxy:digits,epochs=3,score=speed", None)
+    assert isinstance(source, ProxyTraining)
+    wide, narrow = (parse_network(f"32x32x1/stem8/r1_k3_s22_e3_o{outs}/head32/10") for outs in (32, 2))
+    assert source.evaluate(wide, seed=0).top1 > source.evaluate(narrow, seed=0).top1
+
+
 def test_the_number_of_threads_around_it_changes_nothing() -> None:
     source = parse_accuracy("proxy:digits,epochs=1,recipe=quick", SPACE)
     network = SPACE.networks(GENES[:1])[0]
@@ -46,9 +67,15 @@ def test_the_number_of_threads_around_it_changes_nothing() -> None:
 def test_the_fingerprint_follows_every_hyper_parameter() -> None:
     prints = {
         parse_accuracy(text, SPACE).fingerprint
-        for text in ("proxy:digits", "proxy:digits,epochs=5", "proxy:digits,epochs=6", "proxy:digits,recipe=digits")
+        for text in (
+            "proxy:digits",
+            "proxy:digits,epochs=5",
+            "proxy:digits,epochs=6",
+            "proxy:digits,recipe=digits",
+            "proxy:digits,score=speed",
+        )
     }
-    assert len(prints) == 3  # quick's own epochs are 5
+    assert len(prints) == 4  # quick's own epochs are 5
 
 
 def test_a_table_gives_exactly_what_it_lists(tmp_path: Path) -> None:
@@ -92,6 +119,7 @@ def test_a_proxy_does_not_validate_on_test_images() -> None:
         "guess:digits",
         "proxy:digits,epochs=0",
         "proxy:digits,speed=9",
+        "proxy:digits,score=9",
         "table:",
     ],
 )

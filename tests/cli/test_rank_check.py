@@ -144,6 +144,7 @@ def test_few_networks_are_ranked_with_what_can_be_told(trained: Path, capsys: Ca
         (["--accuracy", "table:few.csv"], "9 networks of known top-1 are too few"),
         ([], "give --accuracy, a source to judge, or --add"),
         (["--add", "3"], "--by proxy:DATA"),
+        (["--add", "3", "--by", "proxy:digits,score=speed"], "top-1 at the end, not score=speed"),
         (["--add", "3", "--by", "table:few.csv"], "alone, by proxy:DATA[,epochs=60,recipe=RECIPE], not by 'table"),
         (["--accuracy", "table:few.csv", "--out", "o.csv"], "leave it out"),
         (["--accuracy", "guess:few.csv"], "cannot read accuracy source"),
