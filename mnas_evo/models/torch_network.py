@@ -91,6 +91,7 @@ class _Convolution(nn.Module):
         even = top == bottom and left == right
         self._extra_pads = None if even else (left, right, top, bottom)
         self._reach = _reach(op, size) if op.kernel > min(size) else None
+        self._size = tuple(size)
         self.conv = nn.Conv2d(
             channels,
             op.out_shape[0],
@@ -103,8 +104,8 @@ class _Convolution(nn.Module):
         self.norm = _norm(op.out_shape[0], options) if op.norm else None
 
     def forward(self, value: Tensor) -> Tensor:
-        learns = self.training and torch.is_grad_enabled()
-        if self._reach is not None and learns and value.device.type == "cpu":
+        learns_here = self.training and torch.is_grad_enabled() and value.device.type == "cpu"
+        if self._reach is not None and learns_here and value.shape[2:] == self._size:
             value = self._convolve_within_reach(value, self._reach)
         else:
             if self._extra_pads is not None:
@@ -116,7 +117,7 @@ class _Convolution(nn.Module):
         """The same without what of the kernel meets padding alone.
 
         Where a kernel is larger than its image, torch's backward pass of a depthwise convolution falls back to one that
-        takes 8 to 24 times as long on a processor with AVX2 (NOTES.md).
+        takes up to 24 times as long on a processor with AVX2 (NOTES.md).
         """
         weight = self.conv.weight[:, :, reach.rows, reach.columns]
         padded = F.pad(value, reach.pads)
