@@ -1,10 +1,8 @@
 """Weights that all networks of a space share, and the modules that run on slices of them.
 
-At each place of a graph the ops of a space are separate branches, and so is each op beside another skip: what a layer
-has to learn beside its own input is another function than the whole. Inside a branch the kernels are cut from the
-middle of the largest, channels (so expansions, too) from the first of the widest, and a block of fewer layers leaves
-out the last. A network is run as its own lowered layers on such slices, so what is cut out computes what the supernet
-does.
+At each place of a graph the ops of a space are separate branches; inside a branch the kernels are cut from the middle
+of the largest, channels (so expansions, too) from the first of the widest, and a block of fewer layers leaves out the
+last. A network is run as its own lowered layers on such slices, so what is cut out computes what the supernet does.
 """
 
 from collections.abc import Iterator
@@ -117,14 +115,14 @@ def roles(layer: Layer) -> Iterator[tuple[int, str]]:
 
 
 def _parts(spec: LayerSpec) -> list[str]:
-    squeeze = ["squeeze", "excite"] if spec.se_ratio else []
     if spec.op == "mbconv":
-        op = "dconv" if spec.expansion == 1 else "mbconv"
-        parts = [*([] if spec.expansion == 1 else ["expand"]), "depthwise", *squeeze, "project"]
+        branch = "dconv" if spec.expansion == 1 else "mbconv"
+        expand = [] if spec.expansion == 1 else ["expand"]
+        squeeze = ["squeeze", "excite"] if spec.se_ratio else []
+        parts = [*expand, "depthwise", *squeeze, "project"]
     else:
-        op = spec.op
-        parts = [spec.op, *squeeze]
-    branch = f"{op}_{spec.skip}" if spec.skip else op
+        branch = spec.op
+        parts = [spec.op, *(["squeeze", "excite"] if spec.se_ratio else [])]
     projected = spec.skip == "pool" and spec.in_channels != spec.out_channels
     return [*(f"{branch}_{part}" for part in parts), *(["skip"] if projected else [])]
 

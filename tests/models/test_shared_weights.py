@@ -84,8 +84,6 @@ def test_every_layer_of_the_papers_space_has_its_slices() -> None:
         shapes = {name: tuple(value.shape) for name, value in _named(space).items()}
     # The largest of each: 400 channels = 320 x 1.25 out of 1,200 = 6 x 160 x 1.25, kernels of 5.
     assert shapes["places.7_1.mbconv_project.weight"] == (400, 1200, 1, 1)
-    assert shapes["places.7_1.mbconv_pool_project.weight"] == (400, 1200, 1, 1)
-    assert shapes["places.3_2.mbconv_add_project.weight"] == (40, 240, 1, 1)
     assert shapes["places.7_1.mbconv_depthwise.weight"] == (1200, 1, 5, 5)
     assert shapes["places.7_1.dconv_depthwise.weight"] == (200, 1, 5, 5)
     assert shapes["places.7_1.conv_conv.weight"] == (400, 200, 5, 5)
@@ -119,18 +117,6 @@ def test_a_network_moves_no_weight_but_its_own() -> None:
 def _alone(supernet: Supernet, network: Network) -> Tensor:
     module: GraphNetwork = supernet.cut_out(network)
     return module.train()(images_of(network.frame))
-
-
-def test_an_op_beside_another_skip_has_weights_of_its_own() -> None:
-    space = load_space("digits")
-    supernet = Supernet(space, seed=0, options=NO_DROPOUT)
-    pool, identity, none = space.networks(np.array([[2, 0, 0, skip, 0, 1] * 4 for skip in (0, 1, 2)]))
-    supernet(images_of(space.frame), pool).sum().backward()
-    second = supernet.get_submodule("places.2_2")
-    moved = {name for name, value in second.named_parameters() if value.grad is not None}
-    assert moved and all(name.startswith("mbconv_pool_") for name in moved)
-    projections = [supernet.cut_out(network).state_dict() for network in (identity, none)]
-    assert not torch.equal(*(state["layers.3.ops.4.conv.weight"] for state in projections))
 
 
 def test_a_smaller_kernel_is_the_middle_of_the_larger() -> None:
@@ -193,7 +179,7 @@ def test_all_paths_begin_by_computing_much_the_same() -> None:
     supernet = Supernet(space, seed=0, options=NO_DROPOUT)
     images = images_of(space.frame, n=32)
     features = []
-    for network in drawn(space, n=24):
+    for network in drawn(space, n=8):
         value = images
         with torch.no_grad():
             for layer in list(supernet.cut_out(network).train().layers)[:-2]:
@@ -205,7 +191,7 @@ def test_all_paths_begin_by_computing_much_the_same() -> None:
         for n, one in enumerate(centred)
         for other in centred[:n]
     ]
-    assert np.mean(alike) > 0.08  # .095; of branches with unrelated weights .003
+    assert np.mean(alike) > 0.08  # .107; of branches with unrelated weights .009
 
 
 def test_an_untrained_supernet_holds_every_class_alike() -> None:
