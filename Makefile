@@ -42,8 +42,9 @@ demo: .venv/.core
 test: .venv/.test
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
+# Two processes, each with whole files: what these start, Chromium, Ray and servers, is theirs alone, and takes memory.
 test-all: .venv/.test
-	$(BIN)/python -m pytest -m "slow or browser or remote"
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 2 --dist loadfile -m "slow or browser or remote"
 
 check: .venv/.dev
 	$(BIN)/ruff check .
