@@ -45,7 +45,7 @@ def cv_plus(said: Sequence[tuple[Matrix, Matrix]], deviations: Matrix) -> tuple[
     """Intervals, ms (n,) each, of (log prediction (n,), log residuals in deviations) a fold, and deviations (n,).
 
     Each measured network's residual is added to what the model that never saw it says of the new one. Endless where
-    residuals are too few for the confidence.
+    residuals are too few for the confidence, or a network is farther from all of them than floats can say.
     """
     n = len(deviations)
     count = sum(len(residuals) for _, residuals in said)
@@ -60,4 +60,5 @@ def cv_plus(said: Sequence[tuple[Matrix, Matrix]], deviations: Matrix) -> tuple[
         highs = np.concatenate([log_ms[part, None] + np.abs(residuals) * wide for log_ms, residuals in said], axis=1)
         low[part] = np.partition(lows, rank - 1, axis=1)[:, rank - 1]
         high[part] = np.partition(highs, count - rank, axis=1)[:, count - rank]
-    return np.exp(low), np.exp(high)
+    with np.errstate(over="ignore"):
+        return np.exp(low), np.exp(high)

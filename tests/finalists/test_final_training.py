@@ -73,7 +73,13 @@ def stop(epoch: Epoch) -> None:
 
 def test_model_pt_has_the_weights_that_were_best_in_validation(tmp_path: Path) -> None:
     fierce = REQUEST.recipe.model_copy(
-        update={"learning_rate": 0.05, "schedule": "constant", "epochs": 6, "weight_average": 0.0}
+        update={
+            "learning_rate": 0.05,
+            "schedule": "constant",
+            "epochs": 6,
+            "weight_average": 0.0,
+            "first_weights": "he",
+        }
     )
     request = TrainingRequest(NETWORK, "digits@400", fierce)
     train_final(tmp_path, request)

@@ -55,6 +55,11 @@ def test_nothing_measured_gives_an_endless_interval() -> None:
     assert (low.tolist(), high.tolist()) == ([0] * 3, [math.inf] * 3)
 
 
+def test_a_network_farther_than_floats_can_say_has_an_endless_interval() -> None:
+    low, high = cv_plus([(np.zeros(1), np.full(20, 0.1))], np.array([1e8]))
+    assert low == [0.0] and np.isinf(high).all()
+
+
 def test_an_interval_is_made_for_each_of_many_networks_as_for_one() -> None:
     rng = np.random.default_rng(0)
     values, deviations = rng.uniform(0, 1, size=120_000), rng.uniform(1, 3, size=120_000)
