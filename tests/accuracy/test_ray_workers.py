@@ -182,7 +182,7 @@ def when(condition: Callable[[], bool], act: Callable[[], None]) -> threading.Th
 
 @pytest.mark.slow
 def test_a_node_lost_in_the_middle_of_a_search_changes_nothing(tmp_path: Path, three: Three) -> None:
-    dear = Noted(fails=0.1, pause_seconds=0.5, folder=tmp_path / "begun")
+    dear = Noted(fails=0.1, pause_seconds=1.5, folder=tmp_path / "begun")  # workers take seconds to start
     dear.folder.mkdir()
     target = Problem(**{**vars(problem(fails=0.1)), "dear": dear})
     lost = three.nodes[2]

@@ -37,34 +37,6 @@ def test_memory_freed_is_taken_again_without_page_faults_until_the_end_of_it() -
     assert 4 * meanwhile < before and 4 * meanwhile < after
 
 
-COMPILED = """
-import time, torch
-from mnas_evo.training.memory import keep_compiled_convolutions
-
-torch.set_num_threads(1)
-{keep}
-images = torch.randn(1, 8, 4, 4)
-modules = [torch.nn.Conv2d(8, 8 + i, 3) for i in range(1500)]
-def seconds():
-    began = time.process_time()
-    for module in modules:
-        module(images)
-    return time.process_time() - began
-first = seconds()
-print(min(seconds() for _ in range(3)) / first)
-"""
-
-
-@pytest.mark.slow
-def test_more_convolutions_than_onednn_keeps_by_itself_are_compiled_once() -> None:
-    ratios = []
-    for keep in ("", "keep_compiled_convolutions()"):
-        code = COMPILED.format(keep=keep)
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
-        ratios.append(float(done.stdout))
-    assert ratios[1] < 0.5 * ratios[0]
-
-
 def test_what_the_user_says_of_compiled_convolutions_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
     monkeypatch.setenv("DNNL_PRIMITIVE_CACHE_CAPACITY", "7")
