@@ -1,7 +1,8 @@
 """Accuracy by proxy training: each network trained alone for a few epochs (Tan et al. 2019, section 5).
 
 What it is judged by is its top-1 at the end, or the speed at which it learnt: the mean of its training losses (Ru et
-al. 2021, Speedy performance estimation for neural architecture search), which ranks after one epoch already.
+al. 2021, Speedy performance estimation for neural architecture search), which ranks after one epoch better than
+size does (benchmarks/README.md).
 """
 
 import math
@@ -28,7 +29,7 @@ class Score(StrEnum):
     """What a proxy is judged by.
 
     top1: the mean of the last two epochs' top-1 on validation images; one epoch's is noisier by what the last few steps
-    did. speed: 100 exp(-loss), loss being the mean over all training steps; no top-1, but its order.
+    did. speed: 100 exp(-loss), loss being the mean over all training steps: for ranking alone, it is no top-1.
     """
 
     TOP1 = "top1"

@@ -14,7 +14,7 @@ _RAN_OUT = ("out of memory", "can't allocate memory", "not enough memory")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES, _GLIBC_TRIM_BYTES, _GLIBC_MMAP_BYTES = 1 << 30, 64 << 20, 32 << 20
 
-# oneDNN's own limit is 1,024; the space fashion-mnist has some 10,000 convolutions of other shapes, forth and back.
+# oneDNN's own limit is 1,024, which a supernet's convolutions of different shapes, forth and back, go beyond.
 _CONVOLUTIONS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "DNNL_PRIMITIVE_CACHE_CAPACITY")
 _CONVOLUTIONS_KEPT = 1 << 15
 
