@@ -5,6 +5,7 @@ import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from mnas_evo.models.fresh_weights import initialise
 from mnas_evo.models.onnx_writer import TrainedWeights, onnx_model
@@ -57,18 +58,7 @@ def relative_difference(graph: Graph, module: GraphNetwork, *, n: int = 1, batch
 
 
 def multiply_adds(network: GraphNetwork, images: Tensor) -> int:
-    """Multiply-adds of one image, counted while it runs."""
-    found: list[int] = []
-
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(module, nn.Conv2d | nn.Linear)
-        each = module.weight[0].numel()
-        found.append(each * output[0].numel())
-
-    hooks = [
-        module.register_forward_hook(count) for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)
-    ]
-    network(images[:1])
-    for hook in hooks:
-        hook.remove()
-    return sum(found)
+    """Multiply-adds of one image, as torch counts what it runs."""
+    with FlopCounterMode(display=False) as counted:
+        network(images[:1])
+    return counted.get_total_flops() // 2

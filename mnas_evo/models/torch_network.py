@@ -81,6 +81,9 @@ def _module(op: Op, in_shape: Shape, options: ModuleOptions) -> nn.Module:
     return simple[op.kind]()
 
 
+_FEW_PIXELS = 4096  # of a batch; of more, oneDNN's 1x1 convolution is no slower than a product of matrices
+
+
 class _Convolution(nn.Module):
     """Convolution with its padding, then batch norm where the graph says so."""
 
@@ -92,6 +95,7 @@ class _Convolution(nn.Module):
         self._extra_pads = None if even else (left, right, top, bottom)
         self._reach = _reach(op, size) if op.kernel > min(size) else None
         self._size = tuple(size)
+        self._pointwise = op.kernel == op.stride == op.groups == 1
         self.conv = nn.Conv2d(
             channels,
             op.out_shape[0],
@@ -104,24 +108,40 @@ class _Convolution(nn.Module):
         self.norm = _norm(op.out_shape[0], options) if op.norm else None
 
     def forward(self, value: Tensor) -> Tensor:
-        learns_here = self.training and torch.is_grad_enabled() and value.device.type == "cpu"
-        if self._reach is not None and learns_here and value.shape[2:] == self._size:
-            value = self._convolve_within_reach(value, self._reach)
-        else:
-            if self._extra_pads is not None:
-                value = F.pad(value, self._extra_pads)
-            value = self.conv(value)
+        value = self._on_processor(value) if value.device.type == "cpu" else self._convolve(value)
         return value if self.norm is None else self.norm(value)
 
-    def _convolve_within_reach(self, value: Tensor, reach: "_Reach") -> Tensor:
-        """The same without what of the kernel meets padding alone.
+    def _convolve(self, value: Tensor) -> Tensor:
+        if self._extra_pads is not None:
+            value = F.pad(value, self._extra_pads)
+        convolved: Tensor = self.conv(value)
+        return convolved
 
-        Where a kernel is larger than its image, torch's backward pass of a depthwise convolution falls back to one that
-        takes up to 24 times as long on a processor with AVX2 (NOTES.md).
-        """
-        weight = self.conv.weight[:, :, reach.rows, reach.columns]
-        padded = F.pad(value, reach.pads)
-        return F.conv2d(padded, weight, self.conv.bias, self.conv.stride, groups=self.conv.groups)
+    def _on_processor(self, value: Tensor) -> Tensor:
+        """The same, in the ways that take a processor the least time (NOTES.md)."""
+        weight, bias = self.conv.weight, self.conv.bias
+        learns = self.training and torch.is_grad_enabled()
+        if self._reach is not None and learns and value.shape[2:] == self._size:
+            # What of the kernel meets padding alone is left out: where the kernel is larger than its image, torch's
+            # backward pass of a depthwise convolution falls back to one that takes up to 24 times as long.
+            weight = weight[:, :, self._reach.rows, self._reach.columns]
+            if any(self._reach.pads):
+                value = F.pad(value, self._reach.pads)
+            if weight.shape[2:] == value.shape[2:]:
+                return _at_one_place(value, weight, bias, groups=self.conv.groups)
+            return F.conv2d(value, weight, bias, self.conv.stride, groups=self.conv.groups)
+        if self._pointwise and value[:, 0].numel() <= _FEW_PIXELS:
+            return F.linear(value.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+        return self._convolve(value)
+
+
+def _at_one_place(value: Tensor, weight: Tensor, bias: Tensor | None, *, groups: int) -> Tensor:
+    """A convolution whose kernel covers its image (n, c, h, w) once, so that (n, outputs, 1, 1) comes of it."""
+    if groups == 1:
+        rows, matrix = (tensor.permute(0, 2, 3, 1).flatten(1) for tensor in (value, weight))
+        return F.linear(rows, matrix, bias)[:, :, None, None]
+    total = (value * weight[:, 0]).sum((2, 3), keepdim=True)
+    return total if bias is None else total + bias[:, None, None]
 
 
 @dataclass(frozen=True, slots=True)

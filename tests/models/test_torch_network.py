@@ -119,3 +119,27 @@ def test_a_kernel_larger_than_its_image_learns_as_torchs_own_convolution(
     torch.testing.assert_close(torch.autograd.grad(convolution(value), (value, weight), gradient), expected)
     with torch.no_grad():
         torch.testing.assert_close(convolution(value), plain)
+
+
+@pytest.mark.parametrize("images", [2, 300])  # 300 of 4x4 are more pixels than a product of matrices is taken for
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_1x1_convolution_computes_and_learns_as_torchs_own(images: int, layout: torch.memory_format) -> None:
+    graph = lower(parse_network("4x4x3/stem8_s1/r1_k3_s11_e3_o16_se0.25/head4/5"))
+    module = GraphNetwork(graph).double()
+    pointwise = [
+        (one.conv, one)
+        for one in module.modules()
+        if isinstance(getattr(one, "conv", None), nn.Conv2d) and one.conv.kernel_size == (1, 1)
+    ]
+    assert len(pointwise) == 5 and sum(conv.bias is not None for conv, _ in pointwise) == 2
+    for conv, convolution in pointwise:
+        convolution.norm = None
+        value = torch.randn(images, conv.in_channels, 4, 4, dtype=torch.double)
+        value = value.contiguous(memory_format=layout).requires_grad_()
+        learnt = [value, *conv.parameters()]
+        plain, found = conv(value), convolution(value)
+        gradient = torch.randn_like(plain)
+        torch.testing.assert_close(found, plain)
+        torch.testing.assert_close(
+            torch.autograd.grad(found, learnt, gradient), torch.autograd.grad(plain, learnt, gradient)
+        )
