@@ -2,10 +2,22 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from mnas_evo.latency.contract import Predictor
 from mnas_evo.space.architecture import Network
+
+
+class Score(StrEnum):
+    """What a source that trains judges networks by.
+
+    top1: on validation images, at the end. speed: 100 exp(-loss), loss being the mean over all training steps (Ru et
+    al. 2021, Speedy performance estimation for neural architecture search): for ranking alone, it is no top-1.
+    """
+
+    TOP1 = "top1"
+    SPEED = "speed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,19 @@ branches as it can; one path is taken at its widest and deepest, one at its narr
 (the sandwich rule: Yu et al. 2020, BigNAS). NOTES.md has what a whole sandwich of each path did instead.
 """
 
-from collections.abc import Iterator
+import io
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
+from mnas_evo.errors import DamagedFile
+from mnas_evo.files import write_bytes
 from mnas_evo.space.space import Genes, SearchSpace
 
 SIZES = ("filters", "layers")
@@ -39,3 +48,50 @@ def fair_genomes(space: SearchSpace, *, rng: np.random.Generator) -> Iterator[Ge
             if not options:
                 options.extend(rng.permutation(size).tolist())
         yield np.array([options.pop() for options in left], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedPaths:
+    """What the steps of a supernet's training trained: genomes (steps, paths, g) and their losses (steps, paths)."""
+
+    genes: Genes
+    losses: NDArray[np.float32]
+
+    @classmethod
+    def joined(cls, parts: Sequence["TrainedPaths"]) -> "TrainedPaths":
+        """Those of several epochs, one after the other."""
+        return cls(np.concatenate([part.genes for part in parts]), np.concatenate([part.losses for part in parts]))
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> "TrainedPaths":
+        """Those that a checkpoint keeps."""
+        return cls(tensors["genes"].numpy().astype(np.int64), tensors["losses"].numpy())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As a checkpoint keeps them."""
+        return {"genes": torch.from_numpy(self.genes.astype(np.int16)), "losses": torch.from_numpy(self.losses)}
+
+
+def write_paths(path: Path, paths: TrainedPaths) -> None:
+    """Writes genes and losses as .npz, whole."""
+    content = io.BytesIO()
+    np.savez_compressed(content, genes=paths.genes.astype(np.int16), losses=paths.losses)
+    write_bytes(path, content.getvalue())
+
+
+def read_paths(path: Path) -> TrainedPaths:
+    """Reads what `write_paths` wrote.
+
+    Raises:
+        DamagedFile: it is not there, or is no such file.
+    """
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as arrays:
+            genes, losses = arrays["genes"].astype(np.int64), arrays["losses"]
+    except FileNotFoundError as error:
+        raise DamagedFile(f"{path} is missing") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DamagedFile(f"{path} is damaged: {error}") from error
+    if genes.ndim != 3 or losses.shape != genes.shape[:2]:
+        raise DamagedFile(f"{path} is damaged: genes of shape {genes.shape}, losses of {losses.shape}")
+    return TrainedPaths(genes, losses)

@@ -9,11 +9,10 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
-from mnas_evo.accuracy.contract import Evaluation
+from mnas_evo.accuracy.contract import Evaluation, Score
 from mnas_evo.data.datasets import refuse_validation_on_test, search_data, search_split
 from mnas_evo.files import fingerprint
 from mnas_evo.space.architecture import Network
@@ -25,20 +24,12 @@ from mnas_evo.training.task import check_fits
 _FEWEST = 2  # images to validate on, where the score is of training alone
 
 
-class Score(StrEnum):
-    """What a proxy is judged by.
-
-    top1: the mean of the last two epochs' top-1 on validation images; one epoch's is noisier by what the last few steps
-    did. speed: 100 exp(-loss), loss being the mean over all training steps: for ranking alone, it is no top-1.
-    """
-
-    TOP1 = "top1"
-    SPEED = "speed"
-
-
 @dataclass(frozen=True)
 class ProxyTraining:
-    """Trains on the search's training images, reports a score in percent, and never sees a test image."""
+    """Trains on the search's training images, reports a score in percent, and never sees a test image.
+
+    Its top-1 is the mean of the last two epochs': one epoch's is noisier by what the last few steps did.
+    """
 
     data: str
     recipe: Recipe

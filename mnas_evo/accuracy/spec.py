@@ -1,11 +1,12 @@
-"""Reads what --accuracy says: proxy:DATA[,epochs=5,recipe=quick,score=top1], supernet:DIR, surrogate:CSV or table:CSV.
+"""Reads what --accuracy says: proxy:DATA[,epochs=5,recipe=quick,score=top1], supernet:DIR[,score=top1], surrogate:CSV
+or table:CSV.
 
 What trains is imported where it is asked for: Lightning takes seconds.
 """
 
 from pathlib import Path
 
-from mnas_evo.accuracy.contract import Evaluator, Surrogate
+from mnas_evo.accuracy.contract import Evaluator, Score, Surrogate
 from mnas_evo.accuracy.surrogate import read_surrogate
 from mnas_evo.accuracy.table import read_accuracy_table
 from mnas_evo.data.datasets import search_data
@@ -15,8 +16,8 @@ from mnas_evo.training.recipe import load_recipe
 from mnas_evo.training.task import check_fits
 
 _HELP = (
-    "it is proxy:DATA[,epochs=5,recipe=quick,score=top1|speed], supernet:DIR, surrogate:FILE.csv, surrogate:RUN or "
-    "table:FILE.csv"
+    "it is proxy:DATA[,epochs=5,recipe=quick,score=top1|speed], supernet:DIR[,score=top1|speed], surrogate:FILE.csv, "
+    "surrogate:RUN or table:FILE.csv"
 )
 
 
@@ -31,7 +32,7 @@ def parse_accuracy(text: str, space: SearchSpace | None) -> Evaluator | Surrogat
     if kind == "proxy" and rest:
         return _proxy(text, rest, space)
     if kind == "supernet" and rest:
-        return _supernet(Path(rest), space)
+        return _supernet(text, rest, space)
     if kind not in ("surrogate", "table") or not rest:
         raise RequestError(f"cannot read accuracy source {text!r}: {_HELP}")
     if space is None:
@@ -39,27 +40,40 @@ def parse_accuracy(text: str, space: SearchSpace | None) -> Evaluator | Surrogat
     return read_accuracy_table(Path(rest), space) if kind == "table" else read_surrogate(Path(rest), space)
 
 
-def _supernet(folder: Path, space: SearchSpace | None) -> Evaluator:
+def _supernet(text: str, rest: str, space: SearchSpace | None) -> Evaluator | Surrogate:
     from mnas_evo.accuracy.supernet import SupernetAccuracy
+    from mnas_evo.accuracy.supernet_speed import supernet_speed
+    from mnas_evo.accuracy.supernet_training import read_supernet
 
-    found = SupernetAccuracy.of(folder)
-    if space is not None and found.space_fingerprint != space.fingerprint:
+    place, option, score = rest.rpartition(",score=")
+    folder, score = (Path(place), _score(text, score)) if option else (Path(rest), Score.TOP1)
+    _, its_space = read_supernet(folder)
+    if space is not None and its_space.fingerprint != space.fingerprint:
         raise RequestError(
             f"the supernet in {folder} is for another space than {space.name}: give --space {folder / 'space.toml'}"
         )
-    return found
+    if score is Score.TOP1:
+        return SupernetAccuracy.of(folder)
+    if space is None:
+        raise RequestError(f"{text} speaks of genomes: give --space {folder / 'space.toml'}")
+    return supernet_speed(folder)
+
+
+def _score(text: str, score: str) -> Score:
+    if score not in list(Score):
+        raise RequestError(f"accuracy source {text!r}: score is {' or '.join(Score)}, not {score!r}")
+    return Score(score)
 
 
 def _proxy(text: str, rest: str, space: SearchSpace | None) -> Evaluator:
-    from mnas_evo.accuracy.proxy import ProxyTraining, Score
+    from mnas_evo.accuracy.proxy import ProxyTraining
 
     data, *options = rest.split(",")
     given = dict(option.partition("=")[::2] for option in options)
     if unknown := sorted(set(given) - {"epochs", "recipe", "score"}):
         raise RequestError(f"accuracy source {text!r} has unknown options {', '.join(unknown)}: {_HELP}")
     given = {"recipe": "quick", "score": "top1", **given}
-    if given["score"] not in list(Score):
-        raise RequestError(f"accuracy source {text!r}: score is {' or '.join(Score)}, not {given['score']!r}")
+    score = _score(text, given["score"])
     recipe = load_recipe(given["recipe"])
     if "epochs" in given:
         if not given["epochs"].isdecimal() or int(given["epochs"]) < 1:
@@ -68,4 +82,4 @@ def _proxy(text: str, rest: str, space: SearchSpace | None) -> Evaluator:
     if space is not None:
         found = search_data(data, size=(space.frame.height, space.frame.width))
         check_fits(space.network(space.decode(space.sizes * 0)), found)
-    return ProxyTraining(data, recipe, score=Score(given["score"]))
+    return ProxyTraining(data, recipe, score=score)

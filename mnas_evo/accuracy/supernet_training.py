@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mnas_evo.accuracy.paths import sandwiches
+from mnas_evo.accuracy.paths import TrainedPaths, sandwiches, write_paths
 from mnas_evo.data.datasets import Split, refuse_validation_on_test, search_data
 from mnas_evo.errors import DamagedFile, RequestError, TrainingFailed
 from mnas_evo.files import Form, Part, only_process, read_form, read_text, versions, write_bytes, write_form, write_text
@@ -34,6 +34,9 @@ from mnas_evo.training.task import check_fits
 
 PATHS = 4
 """Networks that a step trains: as many as the paper's space has ops, so that each of them is trained in every block."""
+
+PATHS_FILE = "paths.npz"
+"""Beside a supernet's weights: which networks each step trained, and their losses."""
 
 WATCHED = 2_000
 """Validation images that two networks are watched on after every epoch."""
@@ -149,6 +152,7 @@ def train_supernet(
             return _SupernetTraining(space, feed, request, epoch_done=epoch_done)
 
         module = fit(make, request.recipe, folder=folder, place=place)
+        write_paths(folder / PATHS_FILE, module.paths)
         content = io.BytesIO()
         torch.save(module.supernet.cpu().state_dict(), content)
         write_form(folder / "supernet.json", asked.model_copy(update={"epochs": tuple(module.epochs)}))
@@ -176,12 +180,12 @@ def _check_same(found: SupernetForm, asked: SupernetForm, folder: Path) -> None:
             raise RequestError(f"{folder} is a supernet with {name} {was!r}, not {now!r}; give another --out")
 
 
-def load_supernet(folder: Path) -> TrainedSupernet:
-    """A supernet from its folder, on the CPU.
+def read_supernet(folder: Path) -> tuple[SupernetForm, SearchSpace]:
+    """How a supernet was trained, and the space it is for, from its folder.
 
     Raises:
         RequestError: none was trained to the end there.
-        DamagedFile: a file of it cannot be read, or its weights are not those of its space.
+        DamagedFile: a file of it cannot be read.
     """
     if not (folder / "supernet.json").is_file():
         raise RequestError(f"{folder} holds no supernet; train one: mnas-evo supernet --out {folder}")
@@ -193,6 +197,17 @@ def load_supernet(folder: Path) -> TrainedSupernet:
     space = parse_space(read_text(folder / "space.toml"), source=str(folder / "space.toml"))
     if space.fingerprint != form.space_fingerprint:
         raise DamagedFile(f"{folder / 'space.toml'} is not the space that this supernet was trained for")
+    return form, space
+
+
+def load_supernet(folder: Path) -> TrainedSupernet:
+    """A supernet from its folder, on the CPU.
+
+    Raises:
+        RequestError: none was trained to the end there.
+        DamagedFile: a file of it cannot be read, or its weights are not those of its space.
+    """
+    form, space = read_supernet(folder)
     supernet = Supernet(space, seed=0, options=_options(form.recipe))
     try:
         supernet.load_state_dict(read_torch(folder / "supernet.pt"))
@@ -216,11 +231,18 @@ class _SupernetTraining(L.LightningModule):
         self.epochs: list[SupernetEpoch] = []
         self._recipe = request.recipe
         self._epoch_done = epoch_done
-        self._paths: Iterator[Genes] = iter(())
+        self._next_paths: Iterator[Genes] = iter(())
+        self._genes: list[Genes] = []
         self._losses: list[Tensor] = []
+        self._of_epochs: list[TrainedPaths] = []
         ends = next(sandwiches(space, paths=2, rng=np.random.default_rng(0)))
         self._ends = space.networks(ends)
         self._right: list[Tensor] = []
+
+    @property
+    def paths(self) -> TrainedPaths:
+        """What every step trained, and the losses."""
+        return TrainedPaths.joined(self._of_epochs)
 
     def train_dataloader(self) -> Batches:
         return self.feed.training(self.current_epoch)
@@ -237,22 +259,25 @@ class _SupernetTraining(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         seed = self.feed.epoch_seed(self.current_epoch)
         torch.manual_seed(seed)  # dropout's; fit() puts the caller's back
-        self._paths = sandwiches(self.supernet.space, paths=PATHS, rng=np.random.default_rng(seed))
-        self._losses = []
+        self._next_paths = sandwiches(self.supernet.space, paths=PATHS, rng=np.random.default_rng(seed))
+        self._genes, self._losses = [], []
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         optimizer: Any = self.optimizers()
         schedule: Any = self.lr_schedulers()
         optimizer.zero_grad()
-        networks = self.supernet.space.networks(next(self._paths))
+        genes = next(self._next_paths)
+        networks = self.supernet.space.networks(genes)
+        losses = torch.zeros(len(networks), device=batch[0].device)
         for images, labels, share in self.feed.pieces(*batch):
             normalised = self.feed.normalised(images)
-            for network in networks:
+            for number, network in enumerate(networks):
                 logits = self.supernet(normalised, network)
-                loss = F.cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing)
-                loss = loss * share / len(networks)
-                self.manual_backward(loss)
-                self._losses.append(loss.detach())
+                loss = F.cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing) * share
+                self.manual_backward(loss / len(networks))
+                losses[number] += loss.detach()
+        self._genes.append(genes)
+        self._losses.append(losses)
         optimizer.step()
         schedule.step()
 
@@ -267,10 +292,12 @@ class _SupernetTraining(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         largest, smallest, count = torch.stack(self._right).sum(0).tolist()
-        train_loss = float(torch.stack(self._losses).sum() / self.feed.steps())
+        paths = TrainedPaths(np.stack(self._genes), torch.stack(self._losses).cpu().numpy())
+        train_loss = float(paths.losses.mean())
         number = self.current_epoch + 1
         if not math.isfinite(train_loss):
             raise TrainingFailed(f"the loss became {train_loss} in epoch {number}; try a lower learning rate")
+        self._of_epochs.append(paths)
         self.epochs.append(
             SupernetEpoch(
                 number=number,
@@ -283,6 +310,8 @@ class _SupernetTraining(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["mnas_evo_epochs"] = [epoch.model_dump() for epoch in self.epochs]
+        checkpoint["mnas_evo_paths"] = [paths.tensors() for paths in self._of_epochs]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.epochs = [SupernetEpoch(**epoch) for epoch in checkpoint["mnas_evo_epochs"]]
+        self._of_epochs = [TrainedPaths.of_tensors(paths) for paths in checkpoint["mnas_evo_paths"]]

@@ -97,7 +97,8 @@ def rank_check(
 def _add(
     path: Path, number: int, by: str | None, space: "SearchSpace | None", *, seed: int, workers: "Workers"
 ) -> dict[str, Any]:
-    from mnas_evo.accuracy.proxy import ProxyTraining, Score
+    from mnas_evo.accuracy.contract import Score
+    from mnas_evo.accuracy.proxy import ProxyTraining
     from mnas_evo.accuracy.spec import parse_accuracy
     from mnas_evo.accuracy.trained import add_trained, draw_networks
     from mnas_evo.errors import RequestError

@@ -15,9 +15,12 @@ import pytest
 import torch
 
 from mnas_evo.accuracy.contract import Evaluator
+from mnas_evo.accuracy.paths import read_paths
 from mnas_evo.accuracy.spec import parse_accuracy
 from mnas_evo.accuracy.supernet import STATISTICS_IMAGES, SupernetAccuracy
 from mnas_evo.accuracy.supernet_training import (
+    PATHS,
+    PATHS_FILE,
     SupernetEpoch,
     SupernetRequest,
     TrainedSupernet,
@@ -94,6 +97,18 @@ def test_it_learns_and_records_how(folder: Path) -> None:
     assert not (folder / "last.ckpt").exists()
 
 
+def test_it_keeps_what_each_step_trained_and_the_losses(folder: Path) -> None:
+    paths = read_paths(folder / PATHS_FILE)
+    steps = 96 // RECIPE.batch
+    assert paths.losses.shape == (3 * steps, PATHS)
+    of_epochs = paths.losses.reshape(3, -1).mean(axis=1)
+    assert of_epochs == pytest.approx([epoch.train_loss for epoch in load_supernet(folder).form.epochs], rel=1e-5)
+    assert np.array_equal(
+        SPACE.canonical(paths.genes.reshape(-1, len(SPACE.sizes))).reshape(paths.genes.shape), paths.genes
+    )
+    assert len({row.tobytes() for row in paths.genes.reshape(-1, len(SPACE.sizes))}) > steps
+
+
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_a_training_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, folder: Path, stop_after: int) -> None:
     with pytest.raises(Stopped):
@@ -102,6 +117,7 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, fo
     trained(tmp_path)
     assert weights(tmp_path) == weights(folder)
     assert load_supernet(tmp_path).form.epochs == load_supernet(folder).form.epochs
+    assert (tmp_path / PATHS_FILE).read_bytes() == (folder / PATHS_FILE).read_bytes()
 
 
 def test_another_seed_gives_other_weights(tmp_path: Path, folder: Path) -> None:
@@ -257,4 +273,5 @@ def test_a_seed_gives_the_same_weights_in_another_process_and_after_kills_at_thr
     done = subprocess.run(command(out, space), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert weights(out) == weights(whole[0])
+    assert (out / PATHS_FILE).read_bytes() == (whole[1] / PATHS_FILE).read_bytes()
     assert len(json.loads((out / "supernet.json").read_text())["epochs"]) == 6

@@ -1,0 +1,89 @@
+"""Ranking by how quickly the networks of a supernet learnt, from the losses of its own training.
+
+Shared weights that are trained to their end treat all networks alike, and rank none (NOTES.md). While they learn, the
+losses of a step tell which choices are quick to learn from; so the speed of training, which ranks networks that are
+trained alone (Ru et al. 2021, Speedy performance estimation for neural architecture search), is read off a training of
+all at once: each network was trained for a step or never, but each of its choices in thousands.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import BayesianRidge
+from threadpoolctl import threadpool_limits
+
+from mnas_evo.accuracy.contract import Score
+from mnas_evo.accuracy.paths import read_paths
+from mnas_evo.accuracy.supernet_training import PATHS_FILE, read_supernet
+from mnas_evo.accuracy.surrogate import SurrogateFeatures
+from mnas_evo.errors import RequestError
+from mnas_evo.files import fingerprint
+from mnas_evo.latency.contract import Prediction
+from mnas_evo.space.space import Genes, SearchSpace
+
+_STANDARD_90 = 1.6449  # deviations of a normal distribution that hold 90 % of it
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SupernetSpeed:
+    """100 exp(-loss), loss being the mean training loss of a network in a supernet as its choices tell."""
+
+    folder: Path
+    fingerprint: str
+    space: SearchSpace
+    features: SurrogateFeatures
+    model: BayesianRidge
+    mean_loss: float
+
+    @property
+    def source(self) -> str:
+        """What its figures are called in an archive."""
+        return f"supernet:{self.folder.name},score={Score.SPEED}"
+
+    def predict(self, genes: Genes) -> Prediction:
+        """Speeds of genomes (n, g); intervals are of what is known of the mean, not of one step's loss."""
+        if len(genes) == 0:
+            return Prediction(*(np.zeros(0),) * 3)
+        apart, deviation = self.model.predict(self.features.of_genes(genes), return_std=True)
+        unsure = _STANDARD_90 * np.sqrt(np.maximum(deviation**2 - 1 / self.model.alpha_, 0))
+        loss = self.mean_loss + apart
+        value, low, high = (np.asarray(100 * np.exp(-one)) for one in (loss, loss + unsure, loss - unsure))
+        return Prediction(value, low, np.minimum(high, 100))
+
+
+def supernet_speed(folder: Path) -> SupernetSpeed:
+    """Fits how the choices of a network go with its losses, in the steps of a supernet's training.
+
+    Losses and features count by how they differ from the mean of their step, whose networks saw the same images with
+    weights as far trained.
+
+    Raises:
+        RequestError: none was trained to the end there, or by a version that kept no losses.
+        DamagedFile: a file of it cannot be read.
+    """
+    form, space = read_supernet(folder)
+    if not (folder / PATHS_FILE).is_file():
+        raise RequestError(f"{folder} was trained when losses were not kept; train it again for score={Score.SPEED}")
+    paths = read_paths(folder / PATHS_FILE)
+    features = SurrogateFeatures(space)
+    steps, each, _ = paths.genes.shape
+    vectors = features.of_genes(paths.genes.reshape(steps * each, -1))
+    losses = paths.losses.astype(np.float64)
+    with threadpool_limits(1):
+        model = BayesianRidge(fit_intercept=False).fit(
+            _apart(vectors.reshape(steps, each, -1)).reshape(steps * each, -1), _apart(losses).ravel()
+        )
+    kept = hashlib.sha256((folder / PATHS_FILE).read_bytes()).hexdigest()
+    mark = fingerprint("supernet", Score.SPEED, form.model_dump_json(), kept)
+    return SupernetSpeed(folder.resolve(), mark, space, features, model, float(losses.mean()))
+
+
+def _apart(values: Matrix) -> Matrix:
+    """Less the mean of each step: (steps, paths, ...)."""
+    apart: Matrix = values - values.mean(axis=1, keepdims=True)
+    return apart
