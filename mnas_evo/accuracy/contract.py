@@ -20,6 +20,11 @@ class Score(StrEnum):
     SPEED = "speed"
 
 
+def is_speed(accuracy: str) -> bool:
+    """Whether an accuracy source, by its specification or its name, gives speeds in the place of top-1."""
+    return f",score={Score.SPEED}" in accuracy
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """Top-1 of one network, percent, where it came from, and what it cost."""

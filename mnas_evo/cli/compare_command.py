@@ -19,8 +19,8 @@ def compare(
     accuracy: Annotated[
         str,
         typer.Option(
-            help="proxy:DATA[,epochs=5,recipe=quick,score=top1|speed], supernet:DIR, surrogate:CSV, surrogate:RUN or "
-            "table:CSV"
+            help="proxy:DATA[,epochs=5,recipe=quick,score=top1|speed], supernet:DIR[,score=top1|speed], surrogate:CSV, "
+            "surrogate:RUN or table:CSV"
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the comparison; runs that are in it are gone on with.")],

@@ -77,8 +77,8 @@ def search(
     accuracy: Annotated[
         str,
         typer.Option(
-            help="proxy:DATA[,epochs=5,recipe=quick,score=top1|speed], supernet:DIR, surrogate:CSV, surrogate:RUN or "
-            "table:CSV"
+            help="proxy:DATA[,epochs=5,recipe=quick,score=top1|speed], supernet:DIR[,score=top1|speed], surrogate:CSV, "
+            "surrogate:RUN or table:CSV"
         ),
     ],
     run: Annotated[Path, typer.Option(help="Folder of the run; one that exists is gone on with.")],
@@ -131,6 +131,7 @@ def search(
     Examples: mnas-evo search --space digits --table my-laptop --accuracy proxy:digits --evaluations 60 --run runs/one;
     mnas-evo search --space digits --latency device:ssh://pi@pi5 --accuracy proxy:digits --workers ray --run runs/pi
     """
+    from mnas_evo.accuracy.contract import is_speed
     from mnas_evo.accuracy.evaluating import parse_workers
     from mnas_evo.errors import RequestError
     from mnas_evo.search.front import candidates, front, hypervolume_curve, reference_point
@@ -192,6 +193,8 @@ def search(
         return
     print_front(f"front of {ending.evaluations} evaluations in {run}", best, form.objectives)
     worst = "; ".join(f"{name} {abs(value):.4g}" for name, value in zip(form.objectives, reference, strict=True))
+    if is_speed(form.accuracy):
+        print("top-1 stands for the speed of training, which ranks networks and is no top-1")
     print(f"hypervolume {covered:.4g}, up to the worst of the first batch ({worst})")
     if failed:
         print(f"{failed} architectures gave no result; see the column message of the archive's tells")

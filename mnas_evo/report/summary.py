@@ -1,5 +1,6 @@
 """The head of the page: what was found, in sentences and in a few figures, and the network that was chosen."""
 
+from mnas_evo.accuracy.contract import is_speed
 from mnas_evo.report.elements import blocks_html, network_html, shares_words
 from mnas_evo.report.folders import Chosen, Job, RunPart, TrainingPart
 from mnas_evo.report.networks import block_times
@@ -72,6 +73,8 @@ def _run_sentences(run: RunPart) -> list[str]:
     said[0] += f" evaluated {several(len(run.paid), 'architecture')}{short}; {front}."
     if failed := sum(tell.kind == "failure" for tell in run.paid):
         said.append(f"{several(failed, 'evaluation')} failed.")
+    if is_speed(run.form.accuracy):
+        said.append("Its top-1 stands for the speed of training, which ranks networks and is no top-1.")
     return said
 
 
