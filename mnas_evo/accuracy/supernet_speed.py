@@ -16,9 +16,8 @@ from sklearn.linear_model import BayesianRidge
 from threadpoolctl import threadpool_limits
 
 from mnas_evo.accuracy.contract import Score
-from mnas_evo.accuracy.paths import read_paths
+from mnas_evo.accuracy.paths import SIZES, read_paths
 from mnas_evo.accuracy.supernet_training import PATHS_FILE, read_supernet
-from mnas_evo.accuracy.surrogate import SurrogateFeatures
 from mnas_evo.errors import RequestError
 from mnas_evo.files import fingerprint
 from mnas_evo.latency.contract import Prediction
@@ -31,13 +30,17 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SupernetSpeed:
-    """100 exp(-loss), loss being the mean training loss of a network in a supernet as its choices tell."""
+    """100 exp(-loss), loss being the mean training loss of a network in a supernet as its choices tell.
+
+    `mean_loss` is that of all networks trained, whose mean features are `middle` (k,); the model tells from features
+    less these how much another differs.
+    """
 
     folder: Path
     fingerprint: str
     space: SearchSpace
-    features: SurrogateFeatures
     model: BayesianRidge
+    middle: Matrix
     mean_loss: float
 
     @property
@@ -49,7 +52,7 @@ class SupernetSpeed:
         """Speeds of genomes (n, g); intervals are of what is known of the mean, not of one step's loss."""
         if len(genes) == 0:
             return Prediction(*(np.zeros(0),) * 3)
-        apart, deviation = self.model.predict(self.features.of_genes(genes), return_std=True)
+        apart, deviation = self.model.predict(_features(self.space, genes) - self.middle, return_std=True)
         unsure = _STANDARD_90 * np.sqrt(np.maximum(deviation**2 - 1 / self.model.alpha_, 0))
         loss = self.mean_loss + apart
         value, low, high = (np.asarray(100 * np.exp(-one)) for one in (loss, loss + unsure, loss - unsure))
@@ -70,9 +73,8 @@ def supernet_speed(folder: Path) -> SupernetSpeed:
     if not (folder / PATHS_FILE).is_file():
         raise RequestError(f"{folder} was trained when losses were not kept; train it again for score={Score.SPEED}")
     paths = read_paths(folder / PATHS_FILE)
-    features = SurrogateFeatures(space)
-    steps, each, _ = paths.genes.shape
-    vectors = features.of_genes(paths.genes.reshape(steps * each, -1))
+    steps, each, genes = paths.genes.shape
+    vectors = _features(space, paths.genes.reshape(-1, genes))
     losses = paths.losses.astype(np.float64)
     with threadpool_limits(1):
         model = BayesianRidge(fit_intercept=False).fit(
@@ -80,7 +82,33 @@ def supernet_speed(folder: Path) -> SupernetSpeed:
         )
     kept = hashlib.sha256((folder / PATHS_FILE).read_bytes()).hexdigest()
     mark = fingerprint("supernet", Score.SPEED, form.model_dump_json(), kept)
-    return SupernetSpeed(folder.resolve(), mark, space, features, model, float(losses.mean()))
+    return SupernetSpeed(folder.resolve(), mark, space, model, vectors.mean(axis=0), float(losses.mean()))
+
+
+def _features(space: SearchSpace, genes: Genes) -> Matrix:
+    """The options of genomes (n, g), one-hot, each as often as there are layers that have it: (n, k).
+
+    What a loss adds up over are layers; what a block's width and number of layers do to others counts once a block.
+    """
+    genes = space.canonical(genes)
+    depths = _depths(space, genes)
+    columns = []
+    for choice, (kind, options), block in zip(genes.T, space.gene_options, space.gene_blocks.tolist(), strict=True):
+        layers = depths.sum(axis=1) if block == 0 else depths[:, block - 1]
+        columns.append(np.eye(len(options))[choice] * (1 if kind in SIZES else layers[:, None]))
+    return np.hstack(columns)
+
+
+def _depths(space: SearchSpace, genes: Genes) -> NDArray[np.int64]:
+    """Layers of each block, (n, blocks); what it would have, of one that has none."""
+    chosen = {
+        block: choice
+        for choice, (kind, _), block in zip(genes.T, space.gene_options, space.gene_blocks.tolist(), strict=True)
+        if kind == "layers"
+    }
+    of_options = [np.maximum(1, block.layers + np.array(block.layer_changes)) for block in space.blocks]
+    shared = chosen.get(0)
+    return np.stack([of[chosen.get(b, shared)] for b, of in enumerate(of_options, start=1)], axis=1)
 
 
 def _apart(values: Matrix) -> Matrix:

@@ -25,8 +25,8 @@ def rank_check(
     accuracy: Annotated[
         str | None,
         typer.Option(
-            help="The source to judge: proxy:DATA or supernet:DIR, also with ,score=speed, surrogate:CSV, surrogate:RUN "
-            "or table:CSV."
+            help="The source to judge: proxy:DATA or supernet:DIR, also with ,score=speed, surrogate:CSV, "
+            "surrogate:RUN or table:CSV."
         ),
     ] = None,
     space: Annotated[

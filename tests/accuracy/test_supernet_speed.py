@@ -8,7 +8,7 @@ from scipy.stats import kendalltau
 from strategies import TINY
 
 from mnas_evo.accuracy.contract import Evaluator
-from mnas_evo.accuracy.paths import TrainedPaths, read_paths, sandwiches, write_paths
+from mnas_evo.accuracy.paths import SIZES, TrainedPaths, read_paths, sandwiches, write_paths
 from mnas_evo.accuracy.spec import parse_accuracy
 from mnas_evo.accuracy.supernet_speed import SupernetSpeed, supernet_speed
 from mnas_evo.accuracy.supernet_training import PATHS_FILE, SupernetForm
@@ -24,26 +24,32 @@ STEPS = 200
 
 
 def true_loss(genes: Genes, space: SearchSpace = SPACE) -> np.ndarray:
-    """A mean loss that grows with what the options of genes weigh, (n,); about .3 from the quickest to the slowest."""
+    """A mean loss that each layer adds to by its block's choices, and each width by itself, (n,)."""
     rng = np.random.default_rng(11)
-    effects = [rng.normal(0, 0.02, size) for size in space.sizes.tolist()]
-    return 1.2 + np.sum([effect[genes[:, g]] for g, effect in enumerate(effects)], axis=0)
+    effects = [rng.normal(0, 0.012, size) for size in space.sizes.tolist()]
+    layers = np.array([[max(1, block.layers) for block in space.decode(row).blocks] for row in genes])
+    found = np.full(len(genes), 1.2)
+    for g, ((kind, _), block) in enumerate(zip(space.gene_options, space.gene_blocks, strict=True)):
+        of_gene = layers[:, block - 1] if block else layers.sum(axis=1)
+        found += effects[g][genes[:, g]] * (1 if kind in SIZES else of_gene)
+    return found
 
 
-def as_if_trained(folder: Path, *, noise: float = 0.05, steps: int = STEPS) -> Path:
+def as_if_trained(folder: Path, space: SearchSpace = SPACE, *, noise: float = 0.05, steps: int = STEPS) -> Path:
     """A supernet's folder whose losses follow `true_loss`, a course that falls over the steps, and noise."""
     rng = np.random.default_rng(5)
-    paths = sandwiches(SPACE, paths=4, rng=rng)
+    paths = sandwiches(space, paths=4, rng=rng)
     genes = np.stack([next(paths) for _ in range(steps)])
     course = np.linspace(1.0, 0.0, steps)[:, None] + rng.normal(0, 0.2, (steps, 1))  # of the images of a step
-    losses = true_loss(genes.reshape(steps * 4, -1)).reshape(steps, 4) + course + rng.normal(0, noise, (steps, 4))
+    losses = true_loss(genes.reshape(steps * 4, -1), space).reshape(steps, 4) + course
+    losses += rng.normal(0, noise, (steps, 4))
     data = search_data("digits@96")
     form = SupernetForm(
-        space=SPACE.name, space_fingerprint=SPACE.fingerprint, data="digits@96", split=data.split,
+        space=space.name, space_fingerprint=space.fingerprint, data="digits@96", split=data.split,
         recipe=load_recipe("supernet"), seed=0, mean=(0.5,), deviation=(0.5,), versions=versions(),
     )  # fmt: skip
     write_form(folder / "supernet.json", form)
-    (folder / "space.toml").write_text(space_text("digits"))
+    (folder / "space.toml").write_text(space_text(space.name))
     write_paths(folder / PATHS_FILE, TrainedPaths(genes, losses.astype(np.float32)))
     (folder / "supernet.pt").write_bytes(b"weights, which speed does not read")
     return folder
@@ -64,6 +70,14 @@ def test_networks_that_no_step_trained_are_ranked_by_what_their_choices_cost(fol
     assert kendalltau(said.value, -true_loss(genes))[0] > 0.75
     # The level is that of the mean over all steps, whose course has a mean of .5.
     assert np.mean(-np.log(said.value / 100)) == pytest.approx(true_loss(genes).mean() + 0.5, abs=0.06)
+
+
+@pytest.mark.parametrize("name", ["nas-bench-macro", "single-op"])
+def test_blocks_without_layers_and_choices_that_all_blocks_share_are_ranked_too(tmp_path: Path, name: str) -> None:
+    space = load_space(name)
+    genes = space.all_genes()
+    said = supernet_speed(as_if_trained(tmp_path, space)).predict(genes)
+    assert kendalltau(said.value, -true_loss(genes, space))[0] > 0.75
 
 
 def test_intervals_hold_the_mean_loss_of_most_networks_and_narrow_with_steps(tmp_path: Path, folder: Path) -> None:
