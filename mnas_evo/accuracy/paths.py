@@ -65,7 +65,7 @@ class TrainedPaths:
     @classmethod
     def of_tensors(cls, tensors: Mapping[str, Tensor]) -> "TrainedPaths":
         """Those that a checkpoint keeps."""
-        return cls(tensors["genes"].numpy().astype(np.int64), tensors["losses"].numpy())
+        return cls(tensors["genes"].cpu().numpy().astype(np.int64), tensors["losses"].cpu().numpy())
 
     def tensors(self) -> dict[str, Tensor]:
         """As a checkpoint keeps them."""
