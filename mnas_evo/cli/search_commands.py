@@ -194,7 +194,7 @@ def search(
     print_front(f"front of {ending.evaluations} evaluations in {run}", best, form.objectives)
     worst = "; ".join(f"{name} {abs(value):.4g}" for name, value in zip(form.objectives, reference, strict=True))
     if is_speed(form.accuracy):
-        print("top-1 stands for the speed of training, which ranks networks and is no top-1")
+        print("speed is that of training, 100 exp(-loss): it ranks networks, and is no top-1")
     print(f"hypervolume {covered:.4g}, up to the worst of the first batch ({worst})")
     if failed:
         print(f"{failed} architectures gave no result; see the column message of the archive's tells")
@@ -233,13 +233,17 @@ def algorithm_settings(
 
 def print_front(title: str, best: "list[Candidate]", objectives: tuple[str, ...]) -> None:
     """The front as a table, ranks from 1 as RUN#rank counts them."""
+    from mnas_evo.accuracy.contract import is_speed
+
     in_search = all(candidate.prediction is None for candidate in best)
+    accuracies = [candidate.tell.values["top1"].source for candidate in best if "top1" in candidate.tell.values]
+    top1 = "speed %" if any(map(is_speed, accuracies)) else "top-1 %"
     rows = []
     for rank, candidate in enumerate(best, start=1):
         measured = "" if candidate.measured_ms is None else f"{candidate.measured_ms:.4g}"
         values = [_figure(name, candidate.tell.values[name].value) for name in objectives]
         rows.append((rank, *values, measured, candidate.network))
-    heads = {"top1": "top-1 %", "latency_ms": "ms as searched" if in_search else "predicted ms"}
+    heads = {"top1": top1, "latency_ms": "ms as searched" if in_search else "predicted ms"}
     shown = (heads.get(name, name.replace("latency_ms:", "ms on ")) for name in objectives)
     columns = ("rank", *shown, "measured ms", "network")
     print_table(title, columns, rows)

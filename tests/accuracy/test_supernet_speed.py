@@ -12,6 +12,7 @@ from mnas_evo.accuracy.paths import SIZES, TrainedPaths, read_paths, sandwiches,
 from mnas_evo.accuracy.spec import parse_accuracy
 from mnas_evo.accuracy.supernet_speed import SupernetSpeed, supernet_speed
 from mnas_evo.accuracy.supernet_training import PATHS_FILE, SupernetForm
+from mnas_evo.cli.main import run
 from mnas_evo.data.datasets import search_data
 from mnas_evo.errors import DamagedFile, RequestError
 from mnas_evo.files import versions, write_form
@@ -134,3 +135,25 @@ def test_what_cannot_be_read_says_what_to_do(tmp_path: Path, folder: Path) -> No
     (tmp_path / "supernet.pt").unlink()
     with pytest.raises(RequestError, match="not trained to the end"):
         supernet_speed(tmp_path)
+
+
+def test_a_search_by_speed_says_that_it_is_no_top1(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    searched = tmp_path / "run"
+    search = [
+        "search",
+        "--space",
+        "digits",
+        "--objectives",
+        "top1,macs",
+        "--algorithm",
+        "random",
+        "--evaluations",
+        "60",
+    ]
+    assert run([*search, "--accuracy", f"supernet:{folder},score=speed"]) == 0
+    said = capsys.readouterr().out
+    assert "speed %" in said and "top-1 %" not in said and "is no top-1" in said
+    assert run(["report", str(searched), "--out", str(tmp_path / "page.html")]) == 0
+    assert "stands for the speed of training" in (tmp_path / "page.html").read_text()
