@@ -141,18 +141,9 @@ def test_a_search_by_speed_says_that_it_is_no_top1(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     searched = tmp_path / "run"
-    search = [
-        "search",
-        "--space",
-        "digits",
-        "--objectives",
-        "top1,macs",
-        "--algorithm",
-        "random",
-        "--evaluations",
-        "60",
-    ]
-    assert run([*search, "--accuracy", f"supernet:{folder},score=speed"]) == 0
+    asked = ["--space", "digits", "--objectives", "top1,macs", "--algorithm", "random", "--evaluations", "60"]
+    source = f"supernet:{folder},score=speed"
+    assert run(["search", *asked, "--accuracy", source, "--run", str(searched)]) == 0
     said = capsys.readouterr().out
     assert "speed %" in said and "top-1 %" not in said and "is no top-1" in said
     assert run(["report", str(searched), "--out", str(tmp_path / "page.html")]) == 0
