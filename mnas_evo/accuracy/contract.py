@@ -8,6 +8,9 @@ from typing import Protocol, runtime_checkable
 from mnas_evo.latency.contract import Predictor
 from mnas_evo.space.architecture import Network
 
+NORMAL_90 = 1.645
+"""Half the width of a 90 % interval, in standard deviations of a normal distribution."""
+
 
 class Score(StrEnum):
     """What a source that trains judges networks by.

@@ -1,4 +1,4 @@
-"""Which networks of a space train its shared weights at each step: fair paths, whose sizes make a sandwich.
+"""Which networks of a space train its shared weights at each step, and what is kept of them: fair paths in a sandwich.
 
 A path chooses an op, a kernel, an SE ratio and a skip for every block, and every option of a gene equally often (strict
 fairness: Chu et al. 2019, FairNAS). The paths of a step differ, so that each step moves as many

@@ -35,7 +35,6 @@ class SupernetAccuracy:
 
     folder: Path
     fingerprint: str
-    space_fingerprint: str
 
     @classmethod
     def of(cls, folder: Path) -> "SupernetAccuracy":
@@ -45,8 +44,8 @@ class SupernetAccuracy:
             RequestError: none was trained to the end there.
             DamagedFile: a file of it cannot be read.
         """
-        space = load_supernet(folder).supernet.space
-        return cls(folder.resolve(), _fingerprint(folder), space.fingerprint)
+        load_supernet(folder)
+        return cls(folder.resolve(), _fingerprint(folder))
 
     @property
     def gpu_share(self) -> float:

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 from sklearn.linear_model import BayesianRidge
 from threadpoolctl import threadpool_limits
 
-from mnas_evo.accuracy.contract import Score
+from mnas_evo.accuracy.contract import NORMAL_90, Score
 from mnas_evo.accuracy.paths import SIZES, read_paths
 from mnas_evo.accuracy.supernet_training import PATHS_FILE, read_supernet
 from mnas_evo.errors import RequestError
 from mnas_evo.files import fingerprint
 from mnas_evo.latency.contract import Prediction
 from mnas_evo.space.space import Genes, SearchSpace
-
-_STANDARD_90 = 1.6449  # deviations of a normal distribution that hold 90 % of it
 
 Matrix = NDArray[np.float64]
 
@@ -53,7 +51,7 @@ class SupernetSpeed:
         if len(genes) == 0:
             return Prediction(*(np.zeros(0),) * 3)
         apart, deviation = self.model.predict(_features(self.space, genes) - self.middle, return_std=True)
-        unsure = _STANDARD_90 * np.sqrt(np.maximum(deviation**2 - 1 / self.model.alpha_, 0))
+        unsure = NORMAL_90 * np.sqrt(np.maximum(deviation**2 - 1 / self.model.alpha_, 0))
         loss = self.mean_loss + apart
         value, low, high = (np.asarray(100 * np.exp(-one)) for one in (loss, loss + unsure, loss - unsure))
         return Prediction(value, low, np.minimum(high, 100))

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mnas_evo.accuracy.contract import NORMAL_90
 from mnas_evo.errors import DamagedFile, RequestError
 from mnas_evo.files import fingerprint, read_csv, read_text
 from mnas_evo.latency.contract import Prediction
 from mnas_evo.space.architecture import Frame
 from mnas_evo.space.notation import format_network, parse_network
 from mnas_evo.space.space import Genes, SearchSpace
-
-_NORMAL_90 = 1.645  # half width of a 90 % interval in standard deviations
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class AccuracyTable:
                 raise RequestError(f"{self.path} has no line for {string}")
             found.append(self.entries[string])
         top1, deviation = np.array(found).reshape(-1, 2).T
-        return Prediction(top1, top1 - _NORMAL_90 * deviation, top1 + _NORMAL_90 * deviation)
+        return Prediction(top1, top1 - NORMAL_90 * deviation, top1 + NORMAL_90 * deviation)
 
 
 def read_accuracy_table(path: Path, space: SearchSpace) -> AccuracyTable:
