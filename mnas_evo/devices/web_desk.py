@@ -109,11 +109,11 @@ class PageDesk:
         began = time.monotonic()
         while True:
             with self._changed:
+                if (result := found()) is not None:
+                    return result  # before what went wrong since, which the next call raises
                 if self._failure is not None:
                     failure, self._failure = self._failure, None
                     raise failure
-                if (result := found()) is not None:
-                    return result
                 left = max(began, self._moved) + self._seconds - time.monotonic()
                 if left <= 0:
                     raise self._gone()

@@ -29,6 +29,22 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
 
 @pytest.fixture
+def wake_late(monkeypatch: pytest.MonkeyPatch) -> Callable[[threading.Event], None]:
+    """Lets a driver that waits see what has come only once an event is set."""
+
+    def until(awake: threading.Event) -> None:
+        quick = web_desk.PageDesk._wait_for
+
+        def slow(desk: web_desk.PageDesk, found: Callable[[], object]) -> object:
+            assert awake.wait(20)
+            return quick(desk, found)
+
+        monkeypatch.setattr(web_desk.PageDesk, "_wait_for", slow)
+
+    return until
+
+
+@pytest.fixture
 def models(tmp_path: Path) -> Path:
     """A plan's folder."""
     (tmp_path / "0.onnx").write_text("a model")
@@ -160,7 +176,7 @@ def test_a_page_that_cannot_measure_says_why(serve: Serve) -> None:
 
 
 def test_a_visit_that_is_answered_is_not_handed_out_again_however_late_the_driver_wakes(
-    serve: Serve, models: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, models: Path, wake_late: Callable[[threading.Event], None]
 ) -> None:
     awake = threading.Event()
     heard = []
@@ -171,17 +187,35 @@ def test_a_visit_that_is_answered_is_not_handed_out_again_however_late_the_drive
         heard.extend(page.get(f"hear?page={page.id}").lines)
         awake.set()
 
-    def slow(desk: web_desk.PageDesk, found: Callable[[], object]) -> object:
-        assert awake.wait(20)
-        return quick(desk, found)
-
     device, opener = serve(page_of)
     device.facts()
-    quick = web_desk.PageDesk._wait_for
-    monkeypatch.setattr(web_desk.PageDesk, "_wait_for", slow)
+    wake_late(awake)
     assert len(list(device.run(plan(models, "0.onnx")))) == 1
     opener.join()
     assert heard == []
+
+
+def test_what_was_answered_before_another_device_came_is_kept_however_late_the_driver_wakes(
+    serve: Serve, models: Path, wake_late: Callable[[threading.Event], None]
+) -> None:
+    awake = threading.Event()
+
+    def page_of(page: StandInPage) -> None:
+        page.hello()
+        page.answer(page.hear())
+        page.alive(leaving=True)
+        StandInPage(opener.url).hello(soc="another")
+        awake.set()
+
+    device, opener = serve(page_of)
+    device.facts()
+    wake_late(awake)
+    found = []
+    with pytest.raises(DeviceError, match="of another device"):
+        for run in device.run(plan(models, "0.onnx", "0.onnx")):
+            found.append(run)
+    assert len(found) == 1
+    opener.join()
 
 
 def test_a_visit_that_no_page_ever_ends_is_a_device_error_and_not_asked_for_ever(serve: Serve, models: Path) -> None:
