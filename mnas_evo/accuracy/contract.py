@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from mnas_evo.latency.contract import Predictor
+import numpy as np
+
+from mnas_evo.latency.contract import Matrix, Predictor
 from mnas_evo.space.architecture import Network
 
 NORMAL_90 = 1.645
@@ -21,6 +23,11 @@ class Score(StrEnum):
 
     TOP1 = "top1"
     SPEED = "speed"
+
+
+def speed(loss: float | Matrix) -> Matrix:
+    """The speed, percent, that mean losses of training tell."""
+    return np.asarray(100 * np.exp(-np.asarray(loss)))
 
 
 def is_speed(accuracy: str) -> bool:

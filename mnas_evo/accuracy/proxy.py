@@ -1,18 +1,15 @@
 """Accuracy by proxy training: each network trained alone for a few epochs (Tan et al. 2019, section 5).
 
-What it is judged by is its top-1 at the end, or the speed at which it learnt: the mean of its training losses (Ru et
-al. 2021, Speedy performance estimation for neural architecture search), which ranks after one epoch better than
+What it is judged by is its top-1 at the end, or the speed at which it learnt, which ranks after one epoch better than
 size does (benchmarks/README.md).
 """
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from mnas_evo.accuracy.contract import Evaluation, Score
+from mnas_evo.accuracy.contract import Evaluation, Score, speed
+from mnas_evo.accuracy.learning import learning_loss
 from mnas_evo.data.datasets import refuse_validation_on_test, search_data, search_split
 from mnas_evo.files import fingerprint
 from mnas_evo.space.architecture import Network
@@ -20,8 +17,6 @@ from mnas_evo.training.loop import Epoch, train
 from mnas_evo.training.places import Place, pick_device
 from mnas_evo.training.recipe import Recipe
 from mnas_evo.training.task import check_fits
-
-_FEWEST = 2  # images to validate on, where the score is of training alone
 
 
 @dataclass(frozen=True)
@@ -62,18 +57,15 @@ class ProxyTraining:
         began = time.perf_counter()
         data = search_data(self.data, seed=self.split_seed, size=(network.frame.height, network.frame.width))
         check_fits(network, data)
-        validation = data.validation if self.score is Score.TOP1 else data.validation.rows(np.arange(_FEWEST))
-        trained = train(
-            network, data=(data.train, validation), recipe=self.recipe, seed=seed, place=Place(pick_device())
-        )
-        score = _speed(trained.epochs) if self.score is Score.SPEED else _last_top1(trained.epochs)
+        if self.score is Score.SPEED:
+            score = float(speed(learning_loss(network, data.train, recipe=self.recipe, seed=seed)))
+        else:
+            images = data.train, data.validation
+            trained = train(network, data=images, recipe=self.recipe, seed=seed, place=Place(pick_device()))
+            score = _last_top1(trained.epochs)
         return Evaluation(score, self.source, time.perf_counter() - began)
 
 
 def _last_top1(epochs: Sequence[Epoch]) -> float:
     last = [epoch.top1 for epoch in epochs[-2:]]
     return sum(last) / len(last)
-
-
-def _speed(epochs: Sequence[Epoch]) -> float:
-    return 100 * math.exp(-sum(epoch.train_loss for epoch in epochs) / len(epochs))

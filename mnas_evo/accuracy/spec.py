@@ -1,9 +1,10 @@
-"""Reads what --accuracy says: proxy:DATA[,epochs=5,recipe=quick,score=top1], supernet:DIR[,score=top1], surrogate:CSV
-or table:CSV.
+"""Reads what --accuracy says: proxy:DATA[,epochs=5,recipe=quick,score=top1], supernet:DIR[,score=speed,steps=24],
+surrogate:CSV or table:CSV.
 
 What trains is imported where it is asked for: Lightning takes seconds.
 """
 
+import re
 from pathlib import Path
 
 from mnas_evo.accuracy.contract import Evaluator, Score, Surrogate
@@ -16,9 +17,12 @@ from mnas_evo.training.recipe import load_recipe
 from mnas_evo.training.task import check_fits
 
 _HELP = (
-    "it is proxy:DATA[,epochs=5,recipe=quick,score=top1|speed], supernet:DIR[,score=top1|speed], surrogate:FILE.csv, "
-    "surrogate:RUN or table:FILE.csv"
+    "it is proxy:DATA[,epochs=5,recipe=quick,score=top1|speed], supernet:DIR[,score=top1], "
+    "supernet:DIR,score=speed[,steps=24], surrogate:FILE.csv, surrogate:RUN or table:FILE.csv"
 )
+
+_SUPERNET = re.compile(r"(.*?)((?:,(?:score|steps)=[^,=]*)*)", re.DOTALL)
+"""A folder, in whose name there may be commas, and the options behind it."""
 
 
 def parse_accuracy(text: str, space: SearchSpace | None) -> Evaluator | Surrogate:
@@ -41,19 +45,25 @@ def parse_accuracy(text: str, space: SearchSpace | None) -> Evaluator | Surrogat
 
 
 def _supernet(text: str, rest: str, space: SearchSpace | None) -> Evaluator | Surrogate:
+    from mnas_evo.accuracy.cut_out_speed import CutOutSpeed
     from mnas_evo.accuracy.supernet import SupernetAccuracy
     from mnas_evo.accuracy.supernet_speed import supernet_speed
     from mnas_evo.accuracy.supernet_training import read_supernet
 
-    place, option, score = rest.rpartition(",score=")
-    folder, score = (Path(place), _score(text, score)) if option else (Path(rest), Score.TOP1)
+    place, options = _SUPERNET.fullmatch(rest).groups()  # type: ignore[union-attr]
+    given = {"score": "top1"} | dict(option.split("=") for option in options.split(",")[1:])
+    folder, score = Path(place), _score(text, given["score"])
     _, its_space = read_supernet(folder)
     if space is not None and its_space.fingerprint != space.fingerprint:
         raise RequestError(
             f"the supernet in {folder} is for another space than {space.name}: give --space {folder / 'space.toml'}"
         )
+    if "steps" in given and score is Score.TOP1:
+        raise RequestError(f"accuracy source {text!r}: steps are for score={Score.SPEED}; top-1 takes no training")
     if score is Score.TOP1:
         return SupernetAccuracy.of(folder)
+    if "steps" in given:
+        return CutOutSpeed.of(folder, steps=_count(text, "steps", given["steps"]))
     if space is None:
         raise RequestError(f"{text} speaks of genomes: give --space {folder / 'space.toml'}")
     return supernet_speed(folder)
@@ -63,6 +73,12 @@ def _score(text: str, score: str) -> Score:
     if score not in list(Score):
         raise RequestError(f"accuracy source {text!r}: score is {' or '.join(Score)}, not {score!r}")
     return Score(score)
+
+
+def _count(text: str, name: str, value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise RequestError(f"accuracy source {text!r}: {name} is a positive number, not {value!r}")
+    return int(value)
 
 
 def _proxy(text: str, rest: str, space: SearchSpace | None) -> Evaluator:
@@ -76,9 +92,7 @@ def _proxy(text: str, rest: str, space: SearchSpace | None) -> Evaluator:
     score = _score(text, given["score"])
     recipe = load_recipe(given["recipe"])
     if "epochs" in given:
-        if not given["epochs"].isdecimal() or int(given["epochs"]) < 1:
-            raise RequestError(f"accuracy source {text!r}: epochs is a positive number, not {given['epochs']!r}")
-        recipe = recipe.with_epochs(int(given["epochs"]))
+        recipe = recipe.with_epochs(_count(text, "epochs", given["epochs"]))
     if space is not None:
         found = search_data(data, size=(space.frame.height, space.frame.width))
         check_fits(space.network(space.decode(space.sizes * 0)), found)

@@ -14,11 +14,10 @@ from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 from mnas_evo.accuracy.contract import Evaluation
-from mnas_evo.accuracy.supernet_training import load_supernet
+from mnas_evo.accuracy.supernet_training import TrainedSupernet, load_supernet
 from mnas_evo.data.datasets import Images, search_data
 from mnas_evo.errors import RunChanged, SpaceError, TrainingFailed
 from mnas_evo.files import fingerprint, read_text
-from mnas_evo.models.supernet import Supernet
 from mnas_evo.models.torch_network import GraphNetwork
 from mnas_evo.space.architecture import Network
 from mnas_evo.training.memory import keep_compiled_convolutions
@@ -45,7 +44,7 @@ class SupernetAccuracy:
             DamagedFile: a file of it cannot be read.
         """
         load_supernet(folder)
-        return cls(folder.resolve(), _fingerprint(folder))
+        return cls(folder.resolve(), weights_fingerprint(folder))
 
     @property
     def gpu_share(self) -> float:
@@ -64,32 +63,53 @@ class SupernetAccuracy:
             TrainingFailed: the network is not one of the supernet's space.
         """
         began = time.perf_counter()
-        ready = _ready(self.folder, self.fingerprint)
-        try:
-            module = ready.supernet.cut_out(network)
-        except SpaceError as error:
-            raise TrainingFailed(f"the supernet in {self.folder} does not hold it: {error}") from error
-        top1 = ready.top1(module)
+        top1 = _ready(self.folder, self.fingerprint).top1(cut_out(self.folder, self.fingerprint, network))
         return Evaluation(top1, self.source, time.perf_counter() - began)
 
 
-def _fingerprint(folder: Path) -> str:
-    """The weights, and what they are normalised by and tested on."""
+def weights_fingerprint(folder: Path) -> str:
+    """The weights of a supernet, and what they are normalised by and tested on."""
     weights = hashlib.sha256((folder / "supernet.pt").read_bytes()).hexdigest()
     return fingerprint("supernet", weights, read_text(folder / "supernet.json"))
 
 
+@lru_cache(maxsize=1)
+def unchanged_supernet(folder: Path, expected: str) -> TrainedSupernet:
+    """The supernet in a folder, on the CPU; read once in each process.
+
+    Raises:
+        RunChanged: its weights are others than those of the fingerprint.
+    """
+    if weights_fingerprint(folder) != expected:
+        raise RunChanged(f"the supernet in {folder} has changed since; run the command again")
+    keep_compiled_convolutions()
+    return load_supernet(folder)
+
+
+def cut_out(folder: Path, expected: str, network: Network) -> GraphNetwork:
+    """A network out of the supernet in a folder, on the CPU.
+
+    Raises:
+        TrainingFailed: the network is not one of its space.
+        RunChanged: its weights are others than those of the fingerprint.
+    """
+    try:
+        return unchanged_supernet(folder, expected).supernet.cut_out(network)
+    except SpaceError as error:
+        raise TrainingFailed(f"the supernet in {folder} does not hold it: {error}") from error
+
+
 @dataclass(frozen=True)
 class _Ready:
-    """A supernet with the images it is tested on, normalised, on the device that this process evaluates on."""
+    """What networks of a supernet are tested on: images, normalised, on the device that this process evaluates on."""
 
-    supernet: Supernet
+    place: torch.device
     statistics: tuple[Tensor, ...]
     tests: tuple[tuple[Tensor, Tensor], ...]
 
     def top1(self, module: GraphNetwork) -> float:
         """Top-1, percent, of a network cut out, once its batch norms have statistics of their own."""
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module.to(self.place, memory_format=torch.channels_last)  # type: ignore[call-overload]
         with one_thread(), torch.no_grad():
             update_bn(self.statistics, module)
             module.eval()
@@ -99,10 +119,7 @@ class _Ready:
 
 @lru_cache(maxsize=1)
 def _ready(folder: Path, expected: str) -> _Ready:
-    if _fingerprint(folder) != expected:
-        raise RunChanged(f"the supernet in {folder} has changed since; run the command again")
-    keep_compiled_convolutions()
-    trained = load_supernet(folder)
+    trained = unchanged_supernet(folder, expected)
     frame = trained.supernet.space.frame
     data = search_data(trained.form.data, size=(frame.height, frame.width))
     place = torch.device(pick_device())
@@ -115,4 +132,4 @@ def _ready(folder: Path, expected: str) -> _Ready:
     drawn = np.random.default_rng(0).permutation(len(data.train))[:STATISTICS_IMAGES]
     statistics = tuple(images for images, _ in batches(data.train, drawn))
     tests = tuple(batches(data.validation, np.arange(len(data.validation))))
-    return _Ready(trained.supernet.to(place), statistics, tests)
+    return _Ready(place, statistics, tests)

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 from sklearn.linear_model import BayesianRidge
 from threadpoolctl import threadpool_limits
 
-from mnas_evo.accuracy.contract import NORMAL_90, Score
+from mnas_evo.accuracy.contract import NORMAL_90, Score, speed
 from mnas_evo.accuracy.paths import SIZES, read_paths
 from mnas_evo.accuracy.supernet_training import PATHS_FILE, read_supernet
 from mnas_evo.errors import RequestError
 from mnas_evo.files import fingerprint
-from mnas_evo.latency.contract import Prediction
+from mnas_evo.latency.contract import Matrix, Prediction
 from mnas_evo.space.space import Genes, SearchSpace
-
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,17 @@ class SupernetSpeed:
 
     def predict(self, genes: Genes) -> Prediction:
         """Speeds of genomes (n, g); intervals are of what is known of the mean, not of one step's loss."""
+        losses = self.losses(genes)
+        return Prediction(speed(losses.value), speed(losses.high), np.minimum(speed(losses.low), 100))
+
+    def losses(self, genes: Genes) -> Prediction:
+        """Mean training losses of genomes (n, g), of which `predict` says the speeds."""
         if len(genes) == 0:
             return Prediction(*(np.zeros(0),) * 3)
         apart, deviation = self.model.predict(_features(self.space, genes) - self.middle, return_std=True)
         unsure = NORMAL_90 * np.sqrt(np.maximum(deviation**2 - 1 / self.model.alpha_, 0))
         loss = self.mean_loss + apart
-        value, low, high = (np.asarray(100 * np.exp(-one)) for one in (loss, loss + unsure, loss - unsure))
-        return Prediction(value, low, np.minimum(high, 100))
+        return Prediction(loss, loss - unsure, loss + unsure)
 
 
 def supernet_speed(folder: Path) -> SupernetSpeed:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import lightning as L
 import torch
@@ -25,7 +25,6 @@ from mnas_evo.training.normalisation import Normalisation
 from mnas_evo.training.optimizer import optimizer_and_schedule
 from mnas_evo.training.places import Place
 from mnas_evo.training.recipe import Recipe
-from mnas_evo.training.transfer import Pretrained
 
 _TURN = 8  # batches: around each turn Lightning takes .5 ms, of the 17 of a step on 28x28 images
 
@@ -69,6 +68,22 @@ class Watching:
     improved: Callable[[Trained], None] = lambda trained: None
 
 
+class Beginning(Protocol):
+    """Weights that a training begins with, instead of fresh ones, and what their images were normalised by."""
+
+    def normalisation_for(self, network: Network) -> Normalisation:
+        """What images of a network that begins with these weights are normalised by."""
+        ...
+
+    def begin(self, network: Network, *, options: ModuleOptions, seed: int) -> GraphNetwork:
+        """The network with these weights; what of it is drawn is the seed's.
+
+        Raises:
+            OtherWeights: they are of other layers.
+        """
+        ...
+
+
 def train(
     network: Network,
     *,
@@ -77,7 +92,7 @@ def train(
     seed: int,
     folder: Path | None = None,
     watching: Watching | None = None,
-    weights: Pretrained | None = None,
+    weights: Beginning | None = None,
     place: Place | None = None,
     logs: bool = False,
 ) -> Trained:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from supernets import RECIPE, SPACE, SPACE_TEXT, Stopped, trained
 
 from mnas_evo.accuracy.contract import Evaluator
 from mnas_evo.accuracy.paths import read_paths
@@ -21,60 +22,15 @@ from mnas_evo.accuracy.supernet import STATISTICS_IMAGES, SupernetAccuracy
 from mnas_evo.accuracy.supernet_training import (
     PATHS,
     PATHS_FILE,
-    SupernetEpoch,
     SupernetRequest,
-    TrainedSupernet,
     load_supernet,
-    train_supernet,
 )
 from mnas_evo.data.datasets import search_data
 from mnas_evo.errors import DamagedFile, RequestError, RunChanged, TrainingFailed
 from mnas_evo.space.named import named_network
-from mnas_evo.space.space_file import load_space, parse_space
-from mnas_evo.training.recipe import load_recipe
+from mnas_evo.space.space_file import load_space
 
-SPACE_TEXT = """
-format = 1
-name = "two-blocks"
-input = [32, 32, 1]
-classes = 10
-stem = { channels = 8, stride = 2 }
-head = 32
-
-[choices]
-op = ["conv", "dconv", "mbconv_e2"]
-kernel = [3, 5]
-se_ratio = [0.0, 0.25]
-skip = ["pool", "identity"]
-filters = [0.5, 1.0]
-layers = [-1, 0]
-
-[[blocks]]
-channels = 16
-layers = 2
-stride = 2
-
-[[blocks]]
-channels = 32
-layers = 2
-stride = 2
-"""
-SPACE = parse_space(SPACE_TEXT, source="two-blocks")
-RECIPE = load_recipe("supernet").model_copy(update={"epochs": 3, "batch": 16, "dropout": 0.1})
-REQUEST = SupernetRequest(SPACE_TEXT, "digits@96", RECIPE)
 NETWORKS = SPACE.networks(SPACE.sample(3, rng=np.random.default_rng(0)))
-
-
-class Stopped(BaseException):
-    """A kill in the middle."""
-
-
-def trained(folder: Path, request: SupernetRequest = REQUEST, *, stop_after: int | None = None) -> TrainedSupernet:
-    def epoch_done(epoch: SupernetEpoch, total: int) -> None:
-        if epoch.number == stop_after:
-            raise Stopped
-
-    return train_supernet(folder, request, epoch_done=epoch_done, device="cpu")
 
 
 def weights(folder: Path) -> str:
