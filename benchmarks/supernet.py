@@ -1,4 +1,4 @@
-"""Testing a network in a supernet against training it alone for one epoch, and networks a minute in two processes."""
+"""Judging a network by a supernet against training it alone for one epoch, and networks a minute in two processes."""
 
 import argparse
 import tempfile
@@ -9,6 +9,7 @@ import numpy as np
 from ratio import compare
 
 from mnas_evo.accuracy.contract import Evaluator
+from mnas_evo.accuracy.cut_out_speed import STEPS, CutOutSpeed
 from mnas_evo.accuracy.evaluating import evaluate_all
 from mnas_evo.accuracy.proxy import ProxyTraining
 from mnas_evo.accuracy.supernet import SupernetAccuracy
@@ -37,16 +38,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         # An evaluation costs the same whatever the weights are.
         few = load_recipe("supernet").model_copy(update={"epochs": 1})
-        data = f"{asked.data.partition('@')[0]}@1000"
         train_supernet(
-            Path(folder), SupernetRequest(space_text(asked.space), data, few), epoch_done=lambda epoch, total: None
+            Path(folder),
+            SupernetRequest(space_text(asked.space), asked.data, few),
+            epoch_done=lambda epoch, total: None,
         )
         supernet = SupernetAccuracy.of(Path(folder))
         alone = ProxyTraining(asked.data, load_recipe("quick").model_copy(update={"epochs": 1}))
-        compare(
-            f"top-1 of a network of {asked.space} on {asked.data}, in a supernet against one epoch alone",
-            fast=lambda: evaluated(supernet), slow=lambda: evaluated(alone), unit="networks", rounds=5,
-        )  # fmt: skip
+        speed = CutOutSpeed.of(Path(folder), steps=STEPS)
+        for name, source in (("top-1", supernet), (f"{STEPS} steps", speed)):
+            compare(
+                f"{name} of a network of {asked.space} on {asked.data}, in a supernet against one epoch alone",
+                fast=lambda source=source: evaluated(source), slow=lambda: evaluated(alone),
+                unit="networks", rounds=5,
+            )  # fmt: skip
         ends = [time.perf_counter() for _ in evaluate_all(supernet, networks, seed=0, workers=PROCESSES)]
     late = ends[2 * PROCESSES :]  # the first of each process read the data
     print(f"{PROCESSES} processes: {60 * (len(late) - 1) / (late[-1] - late[0]):,.0f} networks a minute")

@@ -18,7 +18,8 @@ class Score(StrEnum):
     """What a source that trains judges networks by.
 
     top1: on validation images, at the end. speed: 100 exp(-loss), loss being the mean over all training steps (Ru et
-    al. 2021, Speedy performance estimation for neural architecture search): for ranking alone, it is no top-1.
+    al. 2021, Speedy performance estimation for neural architecture search), a network's own, a supernet's of which it
+    is a part, or both: for ranking alone, it is no top-1.
     """
 
     TOP1 = "top1"

@@ -1,6 +1,6 @@
-"""How well a network learns: the mean loss of its training steps, and the speed that is told by it.
+"""How quickly a network learns: the mean loss of its training steps.
 
-Speed ranks networks by less training than their top-1 takes (Ru et al. 2021, Speedy performance estimation for neural
+It ranks networks by less training than their top-1 takes (Ru et al. 2021, Speedy performance estimation for neural
 architecture search); benchmarks/README.md says how well.
 """
 

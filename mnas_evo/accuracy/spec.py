@@ -51,7 +51,10 @@ def _supernet(text: str, rest: str, space: SearchSpace | None) -> Evaluator | Su
     from mnas_evo.accuracy.supernet_training import read_supernet
 
     place, options = _SUPERNET.fullmatch(rest).groups()  # type: ignore[union-attr]
-    given = {"score": "top1"} | dict(option.split("=") for option in options.split(",")[1:])
+    named = [option.partition("=")[::2] for option in options.split(",")[1:]]
+    if ("," in place and not Path(place).exists()) or len(dict(named)) < len(named):
+        raise RequestError(f"cannot read the options of accuracy source {text!r}: {_HELP}")
+    given = {"score": "top1"} | dict(named)
     folder, score = Path(place), _score(text, given["score"])
     _, its_space = read_supernet(folder)
     if space is not None and its_space.fingerprint != space.fingerprint:
@@ -76,8 +79,8 @@ def _score(text: str, score: str) -> Score:
 
 
 def _count(text: str, name: str, value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise RequestError(f"accuracy source {text!r}: {name} is a positive number, not {value!r}")
+    if not value.isdecimal() or len(value) > 9 or int(value) < 1:
+        raise RequestError(f"accuracy source {text!r}: {name} is a whole number of 1 or more, not {value[:20]!r}")
     return int(value)
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 from mnas_evo.accuracy.contract import Evaluation
-from mnas_evo.accuracy.supernet_training import TrainedSupernet, load_supernet
-from mnas_evo.data.datasets import Images, search_data
+from mnas_evo.accuracy.supernet_training import TrainedSupernet, load_supernet, read_supernet
+from mnas_evo.data.datasets import Images, search_data, search_split
 from mnas_evo.errors import RunChanged, SpaceError, TrainingFailed
 from mnas_evo.files import fingerprint, read_text
 from mnas_evo.models.torch_network import GraphNetwork
@@ -42,9 +42,11 @@ class SupernetAccuracy:
         Raises:
             RequestError: none was trained to the end there.
             DamagedFile: a file of it cannot be read.
+            RunChanged: its images are no longer those that it was trained on.
         """
-        load_supernet(folder)
-        return cls(folder.resolve(), weights_fingerprint(folder))
+        weights = weights_fingerprint(folder)
+        unchanged_supernet(folder.resolve(), weights)
+        return cls(folder.resolve(), weights)
 
     @property
     def gpu_share(self) -> float:
@@ -68,7 +70,13 @@ class SupernetAccuracy:
 
 
 def weights_fingerprint(folder: Path) -> str:
-    """The weights of a supernet, and what they are normalised by and tested on."""
+    """The weights of a supernet, and what they are normalised by and tested on.
+
+    Raises:
+        RequestError: none was trained to the end there.
+        DamagedFile: a file of it cannot be read.
+    """
+    read_supernet(folder)
     weights = hashlib.sha256((folder / "supernet.pt").read_bytes()).hexdigest()
     return fingerprint("supernet", weights, read_text(folder / "supernet.json"))
 
@@ -78,12 +86,16 @@ def unchanged_supernet(folder: Path, expected: str) -> TrainedSupernet:
     """The supernet in a folder, on the CPU; read once in each process.
 
     Raises:
-        RunChanged: its weights are others than those of the fingerprint.
+        RunChanged: its weights are others than those of the fingerprint, or its images than those of its training.
+        DamagedFile: a file of it cannot be read.
     """
     if weights_fingerprint(folder) != expected:
         raise RunChanged(f"the supernet in {folder} has changed since; run the command again")
     keep_compiled_convolutions()
-    return load_supernet(folder)
+    trained = load_supernet(folder)
+    if search_split(trained.form.data).fingerprint != trained.form.split.fingerprint:
+        raise RunChanged(f"{trained.form.data} has other images than when {folder} was trained; train it again")
+    return trained
 
 
 def cut_out(folder: Path, expected: str, network: Network) -> GraphNetwork:

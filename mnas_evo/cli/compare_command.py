@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnas_evo.cli.search_commands import algorithm_settings
-from mnas_evo.cli.terminal import JsonOption, print_json, print_table, stage
+from mnas_evo.cli.terminal import ACCURACY_HELP, JsonOption, print_json, print_table, stage
 
 if TYPE_CHECKING:
     from mnas_evo.comparing.forms import Comparison
@@ -18,10 +18,7 @@ _DEFAULT = "surrogate-nsga2,nsga2,evolution,rl,random"
 def compare(
     accuracy: Annotated[
         str,
-        typer.Option(
-            help="proxy:DATA[,epochs=5,recipe=quick,score=top1|speed], supernet:DIR[,score=top1|speed], surrogate:CSV, "
-            "surrogate:RUN or table:CSV"
-        ),
+        typer.Option(help=ACCURACY_HELP),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the comparison; runs that are in it are gone on with.")],
     space: Annotated[str, typer.Option(help="A space's name or TOML file.")] = "paper",

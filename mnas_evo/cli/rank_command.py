@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnas_evo.cli.terminal import JsonOption, WorkersOption, print_json, print_table, stage, tell
+from mnas_evo.cli.terminal import ACCURACY_HELP, JsonOption, WorkersOption, print_json, print_table, stage, tell
 
 if TYPE_CHECKING:
     from mnas_evo.accuracy.contract import Evaluator, Surrogate
@@ -24,10 +24,7 @@ def rank_check(
     ],
     accuracy: Annotated[
         str | None,
-        typer.Option(
-            help="The source to judge: proxy:DATA or supernet:DIR, also with ,score=speed, surrogate:CSV, "
-            "surrogate:RUN or table:CSV."
-        ),
+        typer.Option(help=f"The source to judge: {ACCURACY_HELP}"),
     ] = None,
     space: Annotated[
         str | None,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnas_evo.cli.terminal import JsonOption, WorkersOption, print_json, print_table, stage, tell
+from mnas_evo.cli.terminal import ACCURACY_HELP, JsonOption, WorkersOption, print_json, print_table, stage, tell
 
 if TYPE_CHECKING:
     from mnas_evo.search.front import Candidate
@@ -76,10 +76,7 @@ def _space_entry(space: "SearchSpace") -> dict[str, Any]:
 def search(
     accuracy: Annotated[
         str,
-        typer.Option(
-            help="proxy:DATA[,epochs=5,recipe=quick,score=top1|speed], supernet:DIR[,score=top1|speed], surrogate:CSV, "
-            "surrogate:RUN or table:CSV"
-        ),
+        typer.Option(help=ACCURACY_HELP),
     ],
     run: Annotated[Path, typer.Option(help="Folder of the run; one that exists is gone on with.")],
     space: Annotated[str, typer.Option(help="A space's name or TOML file.")] = "paper",

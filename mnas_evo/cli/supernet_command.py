@@ -16,16 +16,18 @@ def supernet(
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's own.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Of weights, paths, order and augmentation.", min=0, max=2**31 - 1)] = 0,
 ) -> None:
-    """Train the weights that all networks of a space share, once; each network is then judged in no time, untrained.
+    """Train the weights that all networks of a space share, once; each is then judged in a fraction of a training.
 
     By supernet:OUT,score=speed it is judged by how quickly the layers it is made of learnt here, which some 400 steps
-    tell (two epochs of 12,000 images); by supernet:OUT it is cut out and tested, which takes seconds, and training to
-    the end. mnas-evo rank-check says how well either ranks.
+    tell (two epochs of 12,000 images) and which costs nothing; with ,steps=24 behind it also by so many steps of its
+    own once it is cut out. By supernet:OUT it is cut out and tested, which takes a training to the end.
+    mnas-evo rank-check says how well each ranks.
 
     Stopped or killed, the same command goes on with the epoch it was at.
 
     Example: mnas-evo supernet --data digits --space digits --out supernets/digits --epochs 20
     """
+    from mnas_evo.accuracy.cut_out_speed import STEPS
     from mnas_evo.accuracy.supernet_training import SupernetRequest, train_supernet
     from mnas_evo.space.space_file import space_text
     from mnas_evo.training.recipe import load_recipe
@@ -47,4 +49,5 @@ def supernet(
         f"{out}: {len(trained.form.epochs)} epochs; one of the largest networks reaches {last.largest_top1:.2f} %, "
         f"one of the smallest {last.smallest_top1:.2f} %, with the statistics of a batch"
     )
-    print(f"next: mnas-evo rank-check --space {space} --accuracy supernet:{out},score=speed --against trained.csv")
+    source = f"supernet:{out},score=speed,steps={STEPS}"
+    print(f"next: mnas-evo rank-check --space {space} --accuracy {source} --against trained.csv")

@@ -15,6 +15,10 @@ from rich.table import Table
 
 _FILE_WIDTH = 400  # a table written to a file or a pipe is not folded
 
+ACCURACY_HELP = (
+    "proxy:DATA[,epochs=5,recipe=quick,score=top1|speed], supernet:DIR[,score=top1|speed[,steps=24]], surrogate:CSV, "
+    "surrogate:RUN or table:CSV."
+)
 DATA_HELP = (
     "digits, fashion-mnist, cifar10, imagefolder:DIR, parquet:DIR or hub:NAME; @5000 after it: so many training images."
 )

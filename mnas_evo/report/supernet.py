@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mnas_evo.accuracy.contract import Score
+from mnas_evo.accuracy.cut_out_speed import STEPS
 from mnas_evo.accuracy.supernet_training import PATHS, WATCHED, SupernetEpoch, SupernetForm
 from mnas_evo.errors import DamagedFile
 from mnas_evo.files import read_form, read_text
@@ -150,7 +151,7 @@ def _next(found: _Supernet) -> Section:
     """The commands that follow: whether it ranks, then a search with it."""
     if not found.ended:
         return Section("next", "What to do next", (f"<p>{_UNFINISHED}</p>",))
-    space, source = str(found.folder / SPACE), f"supernet:{found.folder},score={Score.SPEED}"
+    space, source = str(found.folder / SPACE), f"supernet:{found.folder},score={Score.SPEED},steps={STEPS}"
     add = ["--add", f"{_JUDGES}", "--by", f"proxy:{found.form.data},epochs={_JUDGES_EPOCHS}"]
     check = ["mnas-evo", "rank-check", "--accuracy", source, "--space", space, *add, "--against", "trained.csv"]
     search = ["mnas-evo", "search", "--space", space, "--accuracy", source, "--table", "TABLE", "--run", "RUN"]
@@ -159,8 +160,9 @@ def _next(found: _Supernet) -> Section:
         "alone would tell; a source that ranks worse than these would lead a search astray. This trains "
         f"{_JUDGES} networks of the space in full, {_JUDGES_EPOCHS} epochs each, and goes on where it was stopped; "
         "with a CSV of such networks that is there, leave out --add and --by. By speed a network is judged by how "
-        f"quickly the layers it is made of learnt here; without <code>,score={Score.SPEED}</code> it is cut out and "
-        "tested:</p>"
+        f"quickly the layers it is made of learnt here, and by {STEPS} steps of its own once it is cut "
+        f"out; without <code>,steps={STEPS}</code> by the former alone, at no cost, and without "
+        f"<code>,score={Score.SPEED}</code> as well it is cut out and tested:</p>"
         f"<p><code>{text(shlex.join(check))}</code></p>"
         f"<p>Then a search with it:</p><p><code>{text(shlex.join(search))}</code></p>"
     )

@@ -240,7 +240,9 @@ class _Classifier(L.LightningModule):
         loss, right = (sums / self.feed.validation_images).tolist()
         train_loss = float(of_training)
         if not (math.isfinite(loss) and math.isfinite(train_loss)):
-            raise TrainingFailed(f"the loss became {train_loss} in epoch {self.current_epoch + 1}")
+            raise TrainingFailed(
+                f"the loss became {train_loss} in epoch {self.current_epoch + 1}, {loss} on validation images"
+            )
         self._end(Epoch(self.current_epoch + 1, train_loss, loss, 100 * right))
 
     def _end(self, epoch: Epoch) -> None:

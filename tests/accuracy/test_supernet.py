@@ -18,7 +18,7 @@ from supernets import RECIPE, SPACE, SPACE_TEXT, Stopped, trained
 from mnas_evo.accuracy.contract import Evaluator
 from mnas_evo.accuracy.paths import read_paths
 from mnas_evo.accuracy.spec import parse_accuracy
-from mnas_evo.accuracy.supernet import STATISTICS_IMAGES, SupernetAccuracy
+from mnas_evo.accuracy.supernet import STATISTICS_IMAGES, SupernetAccuracy, unchanged_supernet
 from mnas_evo.accuracy.supernet_training import (
     PATHS,
     PATHS_FILE,
@@ -177,6 +177,7 @@ def test_damaged_or_changed_files_are_named(tmp_path: Path, folder: Path) -> Non
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     source = SupernetAccuracy.of(tmp_path)
     held = (tmp_path / "supernet.pt").read_bytes()
+    unchanged_supernet.cache_clear()  # as in a process that starts only now
     torch.save({"places": torch.zeros(1)}, tmp_path / "supernet.pt")
     with pytest.raises(RunChanged, match="has changed since"):
         source.evaluate(NETWORKS[0], seed=0)

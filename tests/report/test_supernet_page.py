@@ -78,7 +78,7 @@ def test_the_page_says_what_it_was_trained_on_and_what_comes_next(folder: Path) 
     assert "came to its end after 3 epochs" in page.words
     assert f"reaches {form.epochs[-1].largest_top1:.2f} % top-1" in page.words
     (check,) = [code for code in page.codes if "rank-check" in code]
-    assert f"--accuracy 'supernet:{folder},score=speed' --space '{folder / 'space.toml'}'" in check
+    assert f"--accuracy 'supernet:{folder},score=speed,steps=24' --space '{folder / 'space.toml'}'" in check
     assert any(code.startswith("mnas-evo search") for code in page.codes)
 
 
