@@ -3,7 +3,7 @@
 Weights that were trained together fit one network better than another by what else they were trained for, and the
 losses of a training that begins with them tell that first. Shrunk, with fresh weights added (Ash & Adams 2020, On
 warm-starting neural network training), they still spare a network its beginnings; how far it comes from there in some
-twenty steps says as much of it as an epoch of training from fresh weights (NOTES.md).
+twenty steps says most of what an epoch of training from fresh weights does (benchmarks/README.md, NOTES.md).
 """
 
 import time
