@@ -29,7 +29,7 @@ from mnas_evo.training.normalisation import Normalisation
 from mnas_evo.training.recipe import Recipe
 
 STEPS = 24
-"""A number of steps that was tried: with 16 and 32 networks ranked no better (NOTES.md)."""
+"""Of the numbers of steps that were tried; 16 and 32 rank about as well (NOTES.md)."""
 
 KEPT = 0.4
 """The share of the shared weights that a network begins with; the rest is fresh."""

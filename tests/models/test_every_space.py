@@ -1,7 +1,5 @@
 """Every space that comes with mnas_evo: counts from genes are the modules', and onnxruntime computes as torch does."""
 
-import copy
-
 import numpy as np
 import pytest
 import torch
@@ -50,11 +48,7 @@ def check_agreement(network: Network, *, size: int, channels: int) -> None:
     outputs(module, images_for(graph, n=8))  # gives norms the statistics of what they see, as training does
     one, other = outputs(module.eval(), images_for(graph))
     assert (one - other).abs().max() > 0.01 * one.abs().max(), "images make no difference, so that nothing would show"
-    # By how much float32 may differ is the network's own: what its rounding comes to against float64, some times over.
-    exact = outputs(copy.deepcopy(module).double(), images_for(graph).double())
-    rounding = float((outputs(module, images_for(graph)) - exact).abs().max() / exact.abs().max())
-    assert rounding < 1e-3
-    assert relative_difference(graph, module) < max(1e-5, 10 * rounding)
+    assert relative_difference(graph, module) < 1e-4
 
 
 @pytest.mark.parametrize(("size", "channels"), [(32, 1), (48, 3)])
