@@ -1,7 +1,8 @@
-"""What holds for every test: the CPU, one thread, and how many examples Hypothesis tries."""
+"""What holds for every test: the CPU, one thread, its own random numbers, and how many examples Hypothesis tries."""
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # The same examples at every run: a failure is a change of ours. --hypothesis-profile=thorough looks for new ones.
@@ -20,3 +21,11 @@ def pytest_configure() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What a test draws unseeded (fresh weights, dropout) must not depend on which tests its process ran before."""
+    import torch
+
+    torch.manual_seed(0)
