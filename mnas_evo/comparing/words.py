@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from mnas_evo.accuracy.contract import is_speed
 from mnas_evo.comparing.forms import AlgorithmFigures, Comparison, RewardFigures
 from mnas_evo.comparing.statistics import Figure, PairTest, seeds_needed
 
@@ -189,5 +190,7 @@ def _caveats(comparison: Comparison) -> Iterator[str]:
         yield f"With {comparison.seeds} seeds small differences go unseen; take 10 or more."
     if not comparison.against.startswith("the true"):
         yield "The true front is not known: percentages are of what all these runs found together."
+    if is_speed(comparison.accuracy) and not comparison.judge:
+        yield "What is called top-1 here is the speed of training, 100 exp(-loss): it ranks networks."
     if comparison.judge:
         yield f"All is judged by the top-1 of {comparison.judge}, which the searches did not see."

@@ -16,6 +16,7 @@ from mnas_evo.finalists.verdicts import REMEASURED, RemeasuredForm
 from mnas_evo.latency.predictor import LatencyPredictor, load_predictor, predictor_fingerprint
 from mnas_evo.latency.table import find_table
 from mnas_evo.report.table_folder import CampaignPart, TablePart, read_campaign, read_table_part
+from mnas_evo.report.words import said_as
 from mnas_evo.search.archive import Archive, Measurement, Tell
 from mnas_evo.search.front import Candidate, candidates, front
 from mnas_evo.search.run import RunForm, archive_path
@@ -36,6 +37,10 @@ class RunPart:
     evaluated: tuple[Candidate, ...]
     front: tuple[Candidate, ...]
     top1_beside: Mapping[str, Measurement]
+
+    def said_as(self, name: str) -> str:
+        """The name under which a quantity of this search is said."""
+        return said_as(name, self.form.accuracy)
 
     @property
     def limit_ms(self) -> float | None:

@@ -35,7 +35,8 @@ def axes(run: RunPart) -> tuple[str, str]:
 def front_plot(run: RunPart, table: TablePart | None, chosen: Chosen | None) -> Plot:
     """The plot of a run that has a front."""
     x, y = axes(run)
-    figure = empty_figure(axis(x), axis(y))
+    said = run.said_as(y)
+    figure = empty_figure(axis(x), axis(said))
     figure.add_trace(_evaluated(run.evaluated, x, y))
     landmarks = published(run, table) if (x, y) == ("latency_ms", "top1") else []
     if x == "latency_ms" and run.form.device is None:
@@ -44,14 +45,14 @@ def front_plot(run: RunPart, table: TablePart | None, chosen: Chosen | None) -> 
     if chosen is not None and chosen.candidate is not None:
         figure.add_trace(_ring(chosen.candidate, x, y))
     if landmarks:
-        figure.add_trace(_landmarks(landmarks, _middle(run, x)))
+        figure.add_trace(_landmarks(landmarks, said, _middle(run, x)))
     _add_limits(figure, run, x, y)
     for name, update in ((x, figure.update_xaxes), (y, figure.update_yaxes)):
         if name in ("params", "macs"):
             update(tickformat="~s")
     return Plot(
         "front",
-        f"{axis(y).split(' (')[0]} against {axis_words(x)}",
+        f"{axis(said).split(' (')[0]} against {axis_words(x)}",
         _caption(run, landmarks, x, y),
         figure,
         f"Scatter plot of {several(len(run.evaluated), 'evaluated architecture')} with the front of "
@@ -185,13 +186,13 @@ def _middle(run: RunPart, x: str) -> float:
     return (min(values) + max(values)) / 2
 
 
-def _landmarks(found: Sequence[Landmark], middle: float) -> go.Scatter:
+def _landmarks(found: Sequence[Landmark], said: str, middle: float) -> go.Scatter:
     trace = points(
         [time_ms for _, time_ms, _, _ in found],
         [top1 for _, _, top1, _ in found],
         name="published",
         colour=GREEN.light,
-        hover=[hover(name, quantity("top1", top1), f"measured {ms(at)}", network=net) for name, at, top1, net in found],
+        hover=[hover(name, quantity(said, top1), f"measured {ms(at)}", network=net) for name, at, top1, net in found],
         size=10,
         symbol="square",
     )
@@ -209,7 +210,7 @@ def _add_limits(figure: go.Figure, run: RunPart, x: str, y: str) -> None:
     style = {"line": {"color": PURPLE.light, "width": 1.5, "dash": "dash"}}
     label = {"font": {"color": PURPLE.light, "size": 12}}
     for name, value in run.form.limits.items():
-        note = {**label, "text": text(limit(name, value))}
+        note = {**label, "text": text(limit(run.said_as(name), value))}
         if name == x:
             figure.add_vline(value, annotation={**note, "textangle": -90}, annotation_position="bottom left", **style)
         elif name == y:
@@ -218,7 +219,7 @@ def _add_limits(figure: go.Figure, run: RunPart, x: str, y: str) -> None:
 
 def _caption(run: RunPart, landmarks: Sequence[Landmark], x: str, y: str) -> str:
     within = " within the limits" if run.form.limits else ""
-    said = [f"Grey: every architecture evaluated{within}. Top-1 is that of <code>{text(run.form.accuracy)}</code>."]
+    said = [f"Grey: every architecture evaluated{within}. {_accuracy_words(run)}"]
     if x == "latency_ms" and run.form.device is not None:
         said.append(f"Latency was measured as the search went, on <code>{text(run.form.device)}</code>.")
     elif x == "latency_ms":
@@ -227,13 +228,21 @@ def _caption(run: RunPart, landmarks: Sequence[Landmark], x: str, y: str) -> str
         stands = again if measured else "The front stands where it is predicted; none of it was measured yet."
         said.append(f"{stands} Diamonds are predictions with their 90&nbsp;% intervals.")
     if len(run.form.objectives) > 2:
-        shown = [text(axis_words(name)) for name in run.form.objectives]
+        shown = [text(axis_words(run.said_as(name))) for name in run.form.objectives]
         said.append(f"The front is over {', '.join(shown)}; two of them are drawn, so that it forms no line.")
     if run.form.limits:
-        said.append(f"Limits: {text('; '.join(limit(name, value) for name, value in run.form.limits.items()))}.")
+        limits = [limit(run.said_as(name), value) for name, value in run.form.limits.items()]
+        said.append(f"Limits: {text('; '.join(limits))}.")
     if landmarks:
         told = "; ".join(f"{text(name)} {ms(at)}, {percent(top1)}" for name, at, top1, _ in landmarks)
-        said.append(f"Published networks, by the same source of top-1: {told}.")
+        said.append(f"Published networks, judged by the same source: {told}.")
     of_front = "" if len(run.evaluated) <= SPELLED_OUT else " of the front"
     said.append(f"Point at a mark{of_front} to see the architecture block by block.")
     return " ".join(said)
+
+
+def _accuracy_words(run: RunPart) -> str:
+    source = f"<code>{text(run.form.accuracy)}</code>"
+    if run.said_as("top1") == "top1":
+        return f"Top-1 is that of {source}."
+    return f"Speed of training is 100&nbsp;exp(-loss), that of {source}: it ranks networks, and is no top-1."

@@ -27,7 +27,7 @@ def front_section(run: RunPart, job: Job) -> Section:
     ordered = sorted(run.front, key=lambda c: (c.latency_ms is None, c.latency_ms or 0.0))
     chosen = job.chosen.network if job.chosen else None
     times = block_times(job.predictor, [c.network for c in ordered]) if job.predictor else {}
-    columns = _columns(ordered, chosen, times)
+    columns = _columns(run, ordered, chosen, times)
     head = "".join(_head_html(name) for name in columns)
     rows = "".join(
         '<tr role="row">' + "".join(_cell_html(name, cells[row]) for name, cells in columns.items()) + "</tr>"
@@ -43,15 +43,15 @@ def front_section(run: RunPart, job: Job) -> Section:
     return Section("networks", "The networks of the front", (html,))
 
 
-def _columns(ordered: list[Candidate], chosen: str | None, times: BlockTimes) -> dict[str, list[_Cell]]:
+def _columns(run: RunPart, ordered: list[Candidate], chosen: str | None, times: BlockTimes) -> dict[str, list[_Cell]]:
     """Cells by heading, without the columns that nothing is known for."""
     columns = {
         "Rank": [_Cell(str(rank), rank) for rank in range(1, len(ordered) + 1)],
-        "Top-1 (%)": [_number(c.top1, f"{c.top1 or 0:.2f}") for c in ordered],
+        axis(run.said_as("top1")): [_number(c.top1, f"{c.top1 or 0:.2f}") for c in ordered],
         "Predicted (ms)": [_predicted(c) for c in ordered],
         "Measured (ms)": [_number(c.measured_ms, plain_ms(c.measured_ms or 0.0)) for c in ordered],
         "In interval": [_inside(c) for c in ordered],
-        **{f"{axis(name)}": [_told(c, name) for c in ordered] for name in _told_names(ordered)},
+        **{axis(name): [_told(c, name) for c in ordered] for name in _told_names(ordered)},
         "Parameters": [_size(c, 0) for c in ordered],
         "MACs": [_size(c, 1) for c in ordered],
         "Network": [_network(c, times.get(c.network, ()), chosen=c.network == chosen) for c in ordered],

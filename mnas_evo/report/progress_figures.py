@@ -1,6 +1,6 @@
 """Figures of what goes on over time: a search by its evaluations, a training by its epochs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -32,10 +32,10 @@ def hypervolume_plot(run: RunPart) -> Plot:
     seen = f" Latencies are the {how} ones, as the search saw them." if any(map(is_latency, objectives)) else ""
     curve = hypervolume_curve(found, objectives)
     worst = [
-        quantity(name, -value if name in MAXIMISED else value)
+        quantity(run.said_as(name), -value if name in MAXIMISED else value)
         for name, value in zip(objectives, reference_point(found, objectives), strict=True)
     ]
-    figure = empty_figure("Evaluations", f"Hypervolume ({_unit(objectives)})")
+    figure = empty_figure("Evaluations", f"Hypervolume ({_unit(map(run.said_as, objectives))})")
     changes = _changes(curve)
     figure.add_trace(
         line(
@@ -60,9 +60,9 @@ def hypervolume_plot(run: RunPart) -> Plot:
     )
 
 
-def _unit(objectives: Sequence[str]) -> str:
-    """The product of the objectives' units."""
-    return " x ".join(axis(name).rstrip(")").split(" (")[-1] for name in objectives)
+def _unit(said: Iterable[str]) -> str:
+    """The product of the units of quantities, by the names under which they are said."""
+    return " x ".join(axis(name).rstrip(")").split(" (")[-1] for name in said)
 
 
 def cost_plot(run: RunPart) -> Plot | None:
@@ -107,7 +107,7 @@ def _changes(curve: NDArray[np.float64]) -> list[int]:
 
 
 def proxy_plot(run: RunPart) -> Plot | None:
-    """Top-1 of each evaluation in the order asked, and the best so far; None where top-1 was not searched for."""
+    """Accuracy of each evaluation in the order asked, and the best so far; None where it was not searched for."""
     found = [candidate for candidate in run.evaluated if candidate.top1 is not None]
     if not found:
         return None
@@ -115,18 +115,20 @@ def proxy_plot(run: RunPart) -> Plot | None:
     best = np.maximum.accumulate(top1)
     changes = _changes(best)
     order = range(1, len(found) + 1)
-    figure = empty_figure("Evaluations", "Top-1 (%)")
+    name = run.said_as("top1")
+    words = axis_words(name)
+    figure = empty_figure("Evaluations", axis(name))
     evaluated = points(order, top1, name="evaluated", colour=GREY.light, size=6 if len(top1) < MANY else 4, opacity=0.5)
-    figure.add_trace(evaluated.update(hovertemplate="evaluation %{x}: %{y:.2f} % top-1<extra></extra>"))
+    figure.add_trace(evaluated.update(hovertemplate=f"evaluation %{{x}}: {words} %{{y:.2f}} %<extra></extra>"))
     best_x, best_y = [step + 1 for step in changes], [float(best[step]) for step in changes]
     figure.add_trace(line(best_x, best_y, name="best so far", colour=BLUE.light, width=2, shape="hv", hoverinfo="skip"))
     figure.update_xaxes(range=[0, len(found) + 1])
     return Plot(
         "proxies",
-        "Top-1 of the architectures evaluated",
+        f"{words.capitalize()} of the architectures evaluated",
         f"In the order they were asked; <code>{text(run.form.accuracy)}</code>.",
         figure,
-        f"Scatter plot of top-1 by evaluation; the best is {percent(float(best[-1]))}.",
+        f"Scatter plot of {words} by evaluation; the best is {percent(float(best[-1]))}.",
     )
 
 

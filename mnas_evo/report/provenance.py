@@ -15,7 +15,7 @@ def provenance_html(run: RunPart, table: TablePart | None) -> str:
     names = [*form.objectives, *(name for name in form.limits if name not in form.objectives)]
     rows = [
         [
-            text(axis(name)),
+            text(axis(run.said_as(name))),
             _role(run, name),
             text(_source(run, name)),
             _error(run, name, table),
@@ -36,7 +36,7 @@ def _role(run: RunPart, name: str) -> str:
     if name in run.form.objectives:
         said.append("as high as can be" if name in MAXIMISED else "as low as can be")
     if name in run.form.limits:
-        said.append(text(limit(name, run.form.limits[name])))
+        said.append(text(limit(run.said_as(name), run.form.limits[name])))
     return ", ".join(said)
 
 

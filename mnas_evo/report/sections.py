@@ -77,8 +77,8 @@ def _campaign_words(table: TablePart, last: CampaignFacts) -> str:
 
 def _search(job: Job, run: RunPart) -> Section:
     form = run.form
-    objectives = text(", ".join(map(axis_words, form.objectives)))
-    limits = text(", ".join(limit(name, value) for name, value in form.limits.items())) or "none"
+    objectives = text(", ".join(axis_words(run.said_as(name)) for name in form.objectives))
+    limits = text(", ".join(limit(run.said_as(name), value) for name, value in form.limits.items())) or "none"
     versions = ", ".join(f"{text(name)} {text(version)}" for name, version in form.versions.items())
     told = (f"{text(name)} {text(value)}" for name, value in form.settings.items() if value not in ([], None))
     settings = f" ({', '.join(told)})" if form.settings else ""

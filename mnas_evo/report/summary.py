@@ -74,7 +74,7 @@ def _run_sentences(run: RunPart) -> list[str]:
     if failed := sum(tell.kind == "failure" for tell in run.paid):
         said.append(f"{several(failed, 'evaluation')} failed.")
     if is_speed(run.form.accuracy):
-        said.append("Its top-1 stands for the speed of training, which ranks networks and is no top-1.")
+        said.append("It judged networks by the speed of training, which ranks them and is no top-1.")
     return said
 
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 from html import escape
 from typing import NamedTuple
 
+from mnas_evo.accuracy.contract import Score, is_speed
 from mnas_evo.errors import MnasEvoError
 from mnas_evo.search.archive import Value
 from mnas_evo.search.front import Candidate
@@ -15,6 +16,7 @@ from mnas_evo.space.notation import format_architecture, format_network, parse_n
 
 AXES = {
     "top1": "Top-1 (%)",
+    Score.SPEED: "Speed of training (%)",
     "latency_ms": "Latency (ms)",
     "params": "Parameters",
     "macs": "Multiply-adds (MACs)",
@@ -70,15 +72,22 @@ def quantity(name: str, value: float) -> str:
     """A quantity of an architecture with its unit, and the device where there are several; not escaped."""
     if name == "top1":
         return f"{percent(value)} top-1"
+    if name == Score.SPEED:
+        return f"{percent(value)} speed"
     if is_latency(name):
         device = name.partition(":")[2]
         return f"{ms(value)} on {device}" if device else ms(value)
     return f"{count(value)} {'parameters' if name == 'params' else 'MACs'}"
 
 
+def said_as(name: str, accuracy: str) -> str:
+    """The name under which a quantity is said: what an accuracy source that judges by speed gives is no top-1."""
+    return Score.SPEED if name == "top1" and is_speed(accuracy) else name
+
+
 def limit(name: str, value: float) -> str:
     """A limit of a search, with its unit; not escaped."""
-    return f"at {'least' if name in MAXIMISED else 'most'} {quantity(name, value)}"
+    return f"at {'least' if name in (*MAXIMISED, Score.SPEED) else 'most'} {quantity(name, value)}"
 
 
 def axis(name: str) -> str:
@@ -181,7 +190,8 @@ def hover(*lines: str, network: str) -> Hover:
 def candidate_hover(candidate: Candidate) -> Hover:
     """What is known of an evaluated architecture, with units."""
     values = candidate.tell.values
-    lines = [quantity("top1", candidate.top1)] if candidate.top1 is not None else []
+    accuracy = values.get("top1")
+    lines = [quantity(said_as("top1", accuracy.source), accuracy.value)] if accuracy is not None else []
     if (said := candidate.prediction) is not None:
         range_ms = interval(said)
         lines.append(f"predicted {ms(said.value)}" + (f" (90 %: {range_ms})" if range_ms else ""))

@@ -34,3 +34,12 @@ def test_a_higher_mean_that_the_ranks_contradict_is_no_lead() -> None:
 def test_a_lead_that_the_ranks_confirm_is_told_with_its_test() -> None:
     said = answer(comparison({"first": [90.0 + i for i in range(10)], "second": [50.0 + i for i in range(10)]}))
     assert "first is significantly ahead of second" in said and "by Mann-Whitney's test." in said
+
+
+def test_speeds_in_the_place_of_top1_are_said_to_be_so_unless_top1_itself_judges() -> None:
+    by_speed = comparison({"first": [90.0] * 10, "second": [50.0] * 10}).model_copy(
+        update={"accuracy": "proxy:digits,epochs=1,recipe=digits,score=speed"}
+    )
+    assert "called top-1 here is the speed of training" in answer(by_speed)
+    judged = answer(by_speed.model_copy(update={"judge": "top1.csv"}))
+    assert "speed of training" not in judged and "judged by the top-1 of top1.csv" in judged
