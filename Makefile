@@ -44,7 +44,7 @@ test: .venv/.test
 
 # Two processes, each with whole files: what these start, Chromium, Ray and servers, is theirs alone, and takes memory.
 test-all: .venv/.test
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 2 --dist loadfile -m "slow or browser or remote"
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 2 --dist loadfile --durations 20 -m "slow or browser or remote"
 
 check: .venv/.dev
 	$(BIN)/ruff check .
