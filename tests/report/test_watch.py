@@ -48,8 +48,7 @@ def growing(tmp_path: Path) -> Path:
 
 
 def grow(job: Path, evaluations: int) -> None:
-    """What the folder holds once its search has come further."""
-    shutil.rmtree(job / "run")
+    """Lets the search go on: were it begun anew, a page drawn meanwhile would have no front to keep a place in."""
     build_run(job, job / "run", evaluations=evaluations)
 
 
