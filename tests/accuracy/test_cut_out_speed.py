@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from supernets import RECIPE, SPACE, SPACE_TEXT, trained
+from support.supernets import RECIPE, SPACE, SPACE_TEXT, trained
 
 from mnas_evo.accuracy import cut_out_speed
 from mnas_evo.accuracy.contract import Evaluator, is_speed

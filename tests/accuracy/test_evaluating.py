@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from searching import SPACE, ByParams
+from support.search_problem import SPACE, ByParams
 
 from mnas_evo.accuracy.contract import Evaluation
 from mnas_evo.accuracy.evaluating import evaluate_all, evaluate_kept, network_seed, predict_each

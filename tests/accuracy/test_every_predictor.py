@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from known_truth import known_table
 from strategies import TINY
+from support.known_times import known_table
 
 from mnas_evo.accuracy.surrogate import read_surrogate
 from mnas_evo.accuracy.table import read_accuracy_table

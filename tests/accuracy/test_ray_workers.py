@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from searching import SPACE, ByParams, problem
+from support.search_problem import SPACE, ByParams, problem
 
 from mnas_evo.accuracy.contract import Evaluation
 from mnas_evo.accuracy.evaluating import evaluate_all, parse_workers

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from supernets import RECIPE, SPACE, SPACE_TEXT, Stopped, trained
+from support.supernets import RECIPE, SPACE, SPACE_TEXT, Stopped, trained
 
 from mnas_evo.accuracy.contract import Evaluator
 from mnas_evo.accuracy.paths import read_paths

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from real_data import real_data
-from searching import problem
+from support.real_data import real_data
+from support.search_problem import problem
 
 from mnas_evo.accuracy.surrogate import (
     FEWEST,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from searching import SMALLEST, SPACE
+from support.search_problem import SMALLEST, SPACE
 
 from mnas_evo.accuracy.contract import Evaluation
 from mnas_evo.accuracy.evaluating import network_seed

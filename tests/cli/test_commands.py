@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 import typer
-from foreign_names import SOURCE_NAMES, as_trained
-from known_truth import item_ms
-from running import images_for, outputs, session
 from safetensors.torch import save_file
 from strategies import TINY, TINY_TOML
+from support.foreign_state_dicts import SOURCE_NAMES, as_trained
+from support.known_times import item_ms
+from support.run_networks import images_for, outputs, session
 
 from mnas_evo.cli.drawing import choices_lines
 from mnas_evo.cli.main import app, run

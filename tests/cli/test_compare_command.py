@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from compared import write_space, write_top1
+from support.comparisons import write_space, write_top1
 
 from mnas_evo.cli.main import run
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from colour_folders import write_colours
-from foreign_names import SOURCE_NAMES, as_trained
-from known_truth import item_ms
-from running import as_if_trained
 from safetensors.torch import save_file
+from support.foreign_state_dicts import SOURCE_NAMES, as_trained
+from support.image_folders import write_colours
+from support.known_times import item_ms
+from support.run_networks import as_if_trained
 
 from mnas_evo.cli.evaluate_command import in_words
 from mnas_evo.cli.main import run

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-from colour_folders import write_colours
-from running import as_if_trained
+from support.image_folders import write_colours
+from support.run_networks import as_if_trained
 
 from mnas_evo.cli.main import run
 from mnas_evo.shipping.in_turn import time_in_turn

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from written_commands import ROOT, blocks, commands, quick, run_all
+from support.documented_commands import ROOT, blocks, commands, quick, run_all
 
 from mnas_evo.data import datasets
 from mnas_evo.data.decoding import Form, decode

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from searched_run import build, copied, searched, slower, steady
+from support.searched_folder import build, copied, searched, slower, steady
 
 from mnas_evo.cli.main import run
 from mnas_evo.latency.table import read_table

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from known_truth import item_ms
 from strategies import TINY_TOML
+from support.known_times import item_ms
 
 from mnas_evo.accuracy.contract import Evaluation
 from mnas_evo.accuracy.proxy import ProxyTraining

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from running import as_if_trained
+from support.run_networks import as_if_trained
 
 from mnas_evo.cli.main import run
 from mnas_evo.space.lowering import lower

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compared import asked_for, quiet, write_space, write_top1
-from searching import problem
 from strategies import TINY
+from support.comparisons import asked_for, quiet, write_space, write_top1
+from support.search_problem import problem
 
 from mnas_evo.accuracy.contract import Evaluation
 from mnas_evo.comparing import runs as compare_module

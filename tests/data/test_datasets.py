@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_sets import CLASSES, numbered, numbers, write_folder, write_parquet
-from real_data import real_data
+from support.data_sets import CLASSES, numbered, numbers, write_folder, write_parquet
+from support.real_data import real_data
 
 from mnas_evo.data.datasets import ImageSet, search_data, search_split, test_data
 from mnas_evo.data.sources import find_source

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_sets import CLASSES, numbered, pixels, png, write_folder, write_parquet
 from PIL import Image
-from real_data import real_data
+from support.data_sets import CLASSES, numbered, pixels, png, write_folder, write_parquet
+from support.real_data import real_data
 
 from mnas_evo.data.datasets import (
     ImageSet,

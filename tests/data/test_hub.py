@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_sets import CLASSES, numbered, write_parquet
+from support.data_sets import CLASSES, numbered, write_parquet
 
 from mnas_evo.data.tables import library
 

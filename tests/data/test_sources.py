@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from made_sets import CLASSES, numbered, pixels, png, write_folder, write_parquet
+from support.data_sets import CLASSES, numbered, pixels, png, write_folder, write_parquet
 
 from mnas_evo.data.datasets import search_data, test_data
 from mnas_evo.data.sources import find_source

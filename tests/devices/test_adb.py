@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from known_truth import FACTS
-from stand_in_page import StandInPage, plan, stub_runtime
+from support.known_times import FACTS
+from support.page_client import StandInPage, plan, stub_runtime
 
 from mnas_evo.devices.adb import AdbDevice
 from mnas_evo.errors import DeviceError, UnknownTarget

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from known_truth import FACTS
-from running import session
+from support.known_times import FACTS
+from support.run_networks import session
 
 from mnas_evo.bundled import bundled_folder
 from mnas_evo.devices import agent_process

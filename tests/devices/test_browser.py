@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from known_truth import FACTS
-from stand_in_page import TIMES, Ended, Opener, StandInPage, plan, serving
+from support.known_times import FACTS
+from support.page_client import TIMES, Ended, Opener, StandInPage, plan, serving
 
 from mnas_evo.devices import browser, web_desk, web_server
 from mnas_evo.devices.browser import BrowserDevice, qr_code

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import NEEDED, chromium, complaints, hand, needs_the_web_runtime, shown, wait_for_state
 from selenium import webdriver
-from stand_in_page import Opener, StandInPage, stub_runtime
 from strategies import TINY
+from support.chromium import NEEDED, chromium, complaints, hand, needs_the_web_runtime, shown, wait_for_state
+from support.page_client import Opener, StandInPage, stub_runtime
 
 from mnas_evo.devices import web_server
 from mnas_evo.devices.browser import BrowserDevice

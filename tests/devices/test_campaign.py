@@ -13,55 +13,27 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from known_truth import OtherDevice, change_lines, item_ms
-from strategies import TINY
+from support.known_times import OtherDevice, change_lines, item_ms
+from support.small_campaign import (
+    ITEMS,
+    NETWORKS,
+    REFERENCE,
+    ROWS,
+    VISITS_A_PASS,
+    campaign,
+    log_of,
+    measure,
+    silent,
+    steady,
+)
 
-from mnas_evo.devices.campaign import FEWEST_PASSES, MOST_PASSES, REFERENCE_EVERY, Campaign, Item, Outcome
+from mnas_evo.devices.campaign import FEWEST_PASSES, MOST_PASSES, REFERENCE_EVERY, Campaign, Outcome
 from mnas_evo.devices.fake import FakeDevice
 from mnas_evo.devices.target import opened, parse_target
 from mnas_evo.errors import DamagedFile, DeviceError, InUse, OtherFormat, RequestError
 from mnas_evo.files import only_process
-from mnas_evo.latency.runs import Device, DeviceFacts, Run, RunLog
-from mnas_evo.space.graph import Graph
+from mnas_evo.latency.runs import DeviceFacts, Run
 from mnas_evo.space.lowering import lower
-from mnas_evo.space.notation import format_network, parse_network
-
-ROWS = [
-    Item(f"{layer.spec.key}_b1_fp32", "row", Graph(layer.in_shape, (layer,), ("row",))) for layer in TINY.layers()[:14]
-]
-NETWORKS = [
-    Item(format_network(network), "network", lower(network))
-    for network in TINY.networks(TINY.sample(4, rng=np.random.default_rng(0)))
-]
-ITEMS = [*ROWS, *NETWORKS]
-REFERENCE = parse_network("8x8x1/stem4/r1_k3_e1_o4/head8/2")
-VISITS_A_PASS = len(ITEMS) + 1 + -(-len(ITEMS) // REFERENCE_EVERY)
-
-Log = list[tuple[int, Run]]
-
-
-def silent(share: float, text: str) -> None:
-    """Progress that nobody watches."""
-
-
-def campaign(folder: Path, device: Device, *, items: list[Item] = ITEMS, seed: int = 0) -> Campaign:
-    """A campaign over a few rows and networks."""
-    return Campaign(folder, device, items, reference=("a tiny network", lower(REFERENCE)), seed=seed)
-
-
-def measure(folder: Path, device: Device, *, minutes: float = 0.0, noise_percent: float = -1.0) -> Outcome:
-    """Measures until the budget ends it: noise is never below -1 %."""
-    return campaign(folder, device).measure(minutes=minutes, wanted_noise_percent=noise_percent, progress=silent)
-
-
-def log_of(folder: Path) -> Log:
-    """What a campaign's folder holds."""
-    return RunLog(folder / "runs.jsonl").read()
-
-
-def steady(**faults: object) -> FakeDevice:
-    """A device without noise, whose runs can be compared to the nanosecond."""
-    return FakeDevice(item_ms, noise=0.0, **faults)  # type: ignore[arg-type]
 
 
 def seconds_of_passes(passes: float) -> float:
@@ -389,11 +361,11 @@ def test_a_campaign_that_died_visits_again_what_one_that_did_not_does(
 # Measures into folders, each with files that can grow to so many bytes; says how each ended.
 ON_A_FULL_DISK = """
 import sys
-sys.path[:0] = sys.argv[1:3]
+sys.path.insert(0, sys.argv[1])
 import resource
 from pathlib import Path
-from test_campaign import measure, steady
-for folder, limit in zip(sys.argv[3::2], sys.argv[4::2]):
+from support.small_campaign import measure, steady
+for folder, limit in zip(sys.argv[2::2], sys.argv[3::2]):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
     try:
         measure(Path(folder), steady())
@@ -421,9 +393,9 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, byte
             before = (folder / "runs.jsonl").read_bytes()
         found[case] = folder, before
         arguments += [str(folder), str(len(before) + room)]
-    here = Path(__file__).parent
+    tests = Path(__file__).parents[1]
     done = subprocess.run(
-        [sys.executable, "-c", ON_A_FULL_DISK, str(here), str(here.parent), *arguments],
+        [sys.executable, "-c", ON_A_FULL_DISK, str(tests), *arguments],
         capture_output=True,
         text=True,
         timeout=300,

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from chromium import NEEDED, chromium, needs_the_web_runtime
-from local_sshd import SSHD, LocalSshd
 from selenium import webdriver
+from support.chromium import NEEDED, chromium, needs_the_web_runtime
+from support.sshd import SSHD, LocalSshd
 
 from mnas_evo.latency.runs import RunLog
 from mnas_evo.latency.table import Table, read_table
@@ -24,7 +24,7 @@ from mnas_evo.space.space_file import load_space
 
 SPACE = "digits"
 KILLED_AT = (200, 1200, 2500)  # lines of the logs: in the first look, and twice in the passes
-ELSEWHERE = Path(__file__).with_name("profiled_elsewhere.py")
+ELSEWHERE = Path(__file__).parents[1] / "support" / "profile_process.py"
 
 
 class Profiling:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from known_truth import OtherDevice, change_lines, item_ms, network_ms, row_ms
 from strategies import TINY
+from support.known_times import OtherDevice, change_lines, item_ms, network_ms, row_ms
 
 import mnas_evo
 from mnas_evo.devices.campaign import FEWEST_PASSES

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from local_sshd import SSHD, LocalSshd, kill, new_key, program, running, soon
 from strategies import TINY
+from support.sshd import SSHD, LocalSshd, kill, new_key, program, running, soon
 
 from mnas_evo.devices import ssh
 from mnas_evo.devices.profile import ProfileRequest, profile

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_truth import FACTS, row_ms
 from strategies import TINY, spaces
+from support.known_times import FACTS, row_ms
 
 from mnas_evo.devices.campaign import VISIT_NS
 from mnas_evo.devices.survey import Survey

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from stand_in_page import HELLO, TIMES, Ended, Opener, StandInPage, plan, serving
+from support.page_client import HELLO, TIMES, Ended, Opener, StandInPage, plan, serving
 
 from mnas_evo.devices import web_desk
 from mnas_evo.devices.browser import BrowserDevice

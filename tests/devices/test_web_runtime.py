@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stand_in_page import stub_runtime
+from support.page_client import stub_runtime
 
 from mnas_evo.devices import web_runtime
 from mnas_evo.devices.web_runtime import FILES, VERSION

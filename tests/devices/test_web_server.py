@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from stand_in_page import StandInPage
+from support.page_client import StandInPage
 
 from mnas_evo.devices import web_server
 from mnas_evo.devices.certificate import self_signed

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from searching import SPACE
-from written_commands import ROOT, blocks, commands
+from support.documented_commands import ROOT, blocks, commands
+from support.search_problem import SPACE
 
 from mnas_evo.accuracy.evaluating import parse_workers
 from mnas_evo.cli.main import app, run

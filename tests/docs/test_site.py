@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import typer
-from chromium import NEEDED, chromium, complaints
-from written_commands import ROOT
+from support.chromium import NEEDED, chromium, complaints
+from support.documented_commands import ROOT
 
 from mnas_evo.cli.main import app
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from written_commands import ROOT, blocks, commands, lines, quick, run_all
+from support.documented_commands import ROOT, blocks, commands, lines, quick, run_all
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 COMMANDS = commands(TUTORIAL)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from colour_folders import write_colours
+from support.image_folders import write_colours
 
 from mnas_evo.data import datasets, sources
 from mnas_evo.data.datasets import search_data

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from known_truth import item_ms
-from searched_run import build, copied, quiet, searched, slower, steady
+from support.known_times import item_ms
+from support.searched_folder import build, copied, quiet, searched, slower, steady
 
 from mnas_evo.errors import RequestError, RunChanged
 from mnas_evo.files import read_form

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from known_truth import OtherDevice, item_ms
-from searched_run import build, copied, quiet, searched, slower, steady
+from support.known_times import OtherDevice, item_ms
+from support.searched_folder import build, copied, quiet, searched, slower, steady
 
 from mnas_evo.devices.fake import FakeDevice
 from mnas_evo.errors import DeviceError, RequestError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from real_data import real_data
+from support.real_data import real_data
 
 from mnas_evo.latency.judging import score
 from mnas_evo.latency.measured_networks import read_measured_csv

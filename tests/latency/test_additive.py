@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from known_truth import SMALL, SyntheticDevice, measured_design, measured_graphs, measured_ms, silent
 from strategies import TINY
+from support.known_times import SMALL, SyntheticDevice, measured_design, measured_graphs, measured_ms, silent
 
 from mnas_evo.latency.additive import (
     VARIANCES,

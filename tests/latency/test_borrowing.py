@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from known_truth import FACTS, SMALL, SyntheticDevice, activations_spill, change_lines, disturbed, known_table
 from strategies import TINY
+from support.known_times import FACTS, SMALL, SyntheticDevice, activations_spill, change_lines, disturbed, known_table
 
 from mnas_evo.errors import DamagedFile, RequestError, UnmeasuredOp
 from mnas_evo.latency.borrowing import borrow

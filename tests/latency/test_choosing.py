@@ -1,7 +1,7 @@
 """Choosing what to measure: all different, the most telling first, and better than a random draw of as many."""
 
 import numpy as np
-from known_truth import SMALL, SyntheticDevice
+from support.known_times import SMALL, SyntheticDevice
 
 from mnas_evo.latency.additive import Design, Prior, choose_variances, design_of, fit_additive, trusted
 from mnas_evo.latency.choosing import _VARIANCES, most_telling

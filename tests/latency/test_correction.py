@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from known_truth import SMALL, SyntheticDevice, crowded, known_table, measured_design, measured_ms, weights_spill
 from sklearn.model_selection import KFold
 from strategies import TINY
+from support.known_times import (
+    SMALL,
+    SyntheticDevice,
+    crowded,
+    known_table,
+    measured_design,
+    measured_ms,
+    weights_spill,
+)
 
 from mnas_evo.latency.correction import (
     FEWEST_NETWORKS,

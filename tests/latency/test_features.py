@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from known_truth import known_table
 from strategies import TINY, genomes, networks, spaces
+from support.known_times import known_table
 
 from mnas_evo.errors import UnmeasuredOp
 from mnas_evo.latency.features import GROUPS, Features, family, features_of, statistics

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from known_truth import FACTS, change_lines, known_table, network_ms
 from strategies import TINY
+from support.known_times import FACTS, change_lines, known_table, network_ms
 
 import mnas_evo
 from mnas_evo.errors import DamagedFile, InUse, RequestError, UnmeasuredOp

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from known_truth import CAMPAIGN, FACTS, known_table
-from real_data import real_data
 from strategies import TINY
+from support.known_times import CAMPAIGN, FACTS, known_table
+from support.real_data import real_data
 
 from mnas_evo.errors import DamagedFile, RequestError
 from mnas_evo.latency.foreign import Format, Refused, guess_format, import_table

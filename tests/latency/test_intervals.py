@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from known_truth import (
+from support.known_times import (
     SMALL,
     SyntheticDevice,
     disturbed,

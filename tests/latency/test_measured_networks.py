@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from known_truth import known_table
 from strategies import TINY
+from support.known_times import known_table
 
 from mnas_evo.errors import DamagedFile
 from mnas_evo.latency.measured_networks import read_measured_csv

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_truth import (
+from strategies import TINY
+from support.known_times import (
     FACTS,
     SMALL,
     SyntheticDevice,
@@ -17,7 +18,6 @@ from known_truth import (
     measured_ms,
     weights_spill,
 )
-from strategies import TINY
 
 from mnas_evo.latency.additive import design_of
 from mnas_evo.latency.features import features_of

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from known_truth import (
+from strategies import TINY, TINY_TOML
+from support.known_times import (
     CAMPAIGN,
     FACTS,
     OVERHEAD_MS,
@@ -22,7 +23,6 @@ from known_truth import (
     network_ms,
     row_ms,
 )
-from strategies import TINY, TINY_TOML
 
 from mnas_evo.errors import DamagedFile, OtherFormat, RequestError, UnmeasuredOp
 from mnas_evo.latency.contract import Prediction

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from known_truth import FACTS
 from strategies import runs
+from support.known_times import FACTS
 
 from mnas_evo.errors import DamagedFile
 from mnas_evo.latency.runs import DeviceFacts, Run, RunLog

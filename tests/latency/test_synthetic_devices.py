@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from known_truth import DEVICES, SMALL, SyntheticDevice, measured_design, measured_ms
+from support.known_times import DEVICES, SMALL, SyntheticDevice, measured_design, measured_ms
 
 from mnas_evo.latency.model import fit_model
 from mnas_evo.latency.predictor import SpacePredictor

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_truth import CAMPAIGN, FACTS, change_lines, empty_table, known_table
 from strategies import TINY, networks, tables
+from support.known_times import CAMPAIGN, FACTS, change_lines, empty_table, known_table
 
 import mnas_evo
 from mnas_evo.errors import DamagedFile, NotationError, OtherFormat, RequestError, UnmeasuredOp

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from running import as_if_trained, images_for, multiply_adds, outputs, relative_difference
+from support.run_networks import as_if_trained, images_for, multiply_adds, outputs, relative_difference
 from torch import nn
 
 from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from foreign_names import EXCITED, PLAIN, SOURCE_NAMES, TIMM, TORCHVISION, as_trained, numbered
 from hypothesis import given
 from hypothesis import strategies as st
-from real_data import real_data
-from running import as_if_trained, images_for, outputs
 from safetensors.torch import save_file
 from strategies import small_networks
+from support.foreign_state_dicts import EXCITED, PLAIN, SOURCE_NAMES, TIMM, TORCHVISION, as_trained, numbered
+from support.real_data import real_data
+from support.run_networks import as_if_trained, images_for, outputs
 from torch import Tensor
 
 from mnas_evo.errors import DamagedFile, MnasEvoError, OtherWeights, RequestError

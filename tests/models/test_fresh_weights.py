@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 import torch
-from running import images_for
+from support.run_networks import images_for
 
 from mnas_evo.models.fresh_weights import FirstWeights, dirac, dirac_depthwise, initialise
 from mnas_evo.models.torch_network import GraphNetwork

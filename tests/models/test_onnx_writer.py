@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import pytest
 from hypothesis import given
-from running import as_if_trained, relative_difference, session
 from strategies import TINY, small_networks
+from support.run_networks import as_if_trained, relative_difference, session
 
 from mnas_evo.models.onnx_writer import SharedWeights, onnx_model
 from mnas_evo.models.torch_network import ModuleOptions

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from real_data import real_data
-from running import outputs, session
+from support.real_data import real_data
+from support.run_networks import outputs, session
 from torch import Tensor, nn
 
 from mnas_evo.models.foreign_weights import load_network, read_state

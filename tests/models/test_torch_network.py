@@ -6,8 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running import images_for, multiply_adds
 from strategies import small_networks
+from support.run_networks import images_for, multiply_adds
 from torch import nn
 
 from mnas_evo.models.fresh_weights import initialise

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from sample_job import build_job
+from support.sample_job import build_job
 
 
 @pytest.fixture(scope="session")

@@ -9,40 +9,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from known_truth import item_ms
-from read_page import Page, read_page
-from sample_job import fake_device, quiet
 from strategies import TINY
+from support.known_times import item_ms
+from support.page_text import Page, read_page
+from support.report_folders import CAMPAIGN_REQUEST, HOUR_S, break_off, measure
+from support.sample_job import fake_device
 
 from mnas_evo.devices.campaign import REFERENCE
 from mnas_evo.devices.fake import FakeDevice
-from mnas_evo.devices.profile import ProfileRequest, profile
+from mnas_evo.devices.profile import ProfileRequest
 from mnas_evo.errors import DamagedFile, DeviceError, OtherFormat, RequestError
 from mnas_evo.latency.foreign import import_table
-from mnas_evo.latency.runs import Device, Plan, Run
+from mnas_evo.latency.runs import Plan, Run
 from mnas_evo.latency.table import read_table
 from mnas_evo.report.campaign import drift_words, lasting
 from mnas_evo.report.page import write_report
 
-REQUEST = ProfileRequest(TINY, networks=5)
 HOSTILE = "</script><img src=x onerror=alert(2)>'\"&"
-HOUR_S = 3600
-
-
-def measure(folder: Path, device: Device, request: ProfileRequest = REQUEST, *, minutes: float = 0.0) -> None:
-    profile(folder, device, request, target="fake?threads=1", minutes=minutes, progress=quiet)
-
-
-def break_off(folder: Path, *, after: int, request: ProfileRequest = REQUEST, age_s: float = HOUR_S) -> Path:
-    """A campaign whose device died after so many visits, an hour ago; its folder."""
-    device = FakeDevice(item_ms, dies_after=after, drift=lambda visit: 1 + 0.03 * np.sin(visit / 100))
-    with pytest.raises(DeviceError):
-        measure(folder, device, request)
-    newest = max(folder.glob("raw/*/campaign.json"), key=lambda path: path.stat().st_mtime_ns).parent
-    for path in newest.iterdir():
-        if path.is_file():
-            os.utime(path, (time.time() - age_s,) * 2)
-    return newest
 
 
 def report(folder: Path) -> Page:
@@ -196,7 +179,7 @@ def test_a_campaign_that_went_on_to_its_end_is_no_longer_in_progress(visits: tup
 def test_a_second_campaign_stands_beside_the_table_of_the_first(tmp_path: Path) -> None:
     table = tmp_path / "table"
     measure(table, fake_device())
-    break_off(table, after=500, request=replace(REQUEST, networks=8, seed=3), age_s=0)
+    break_off(table, after=500, request=replace(CAMPAIGN_REQUEST, networks=8, seed=3), age_s=0)
     found = report(table)
     assert section_ids(found) == ["summary", "campaign", "device", "prediction", "rows", "noise"]
     assert "all else on this page is of the measurements before it" in found.words
@@ -278,7 +261,9 @@ def test_a_folder_with_empty_raw_runs_still_holds_nothing(tmp_path: Path) -> Non
 def test_every_campaign_has_a_row_with_its_facts(tmp_path: Path) -> None:
     table = tmp_path / "table"
     measure(table, fake_device())
-    measure(table, FakeDevice(item_ms, refuses=lambda item: item.startswith("mbconv_e3")), replace(REQUEST, seed=7))
+    measure(
+        table, FakeDevice(item_ms, refuses=lambda item: item.startswith("mbconv_e3")), replace(CAMPAIGN_REQUEST, seed=7)
+    )
     campaigns = read_table(table).campaigns
     found = report(table)
     rows = found.table("Target", "Date")

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from compared import asked_for, quiet, write_space, write_top1
-from read_page import Page, read_page
+from support.comparisons import asked_for, quiet, write_space, write_top1
+from support.page_text import Page, read_page
 
 from mnas_evo.comparing.compare import Asked, compare
 from mnas_evo.comparing.forms import Comparison

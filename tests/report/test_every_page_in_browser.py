@@ -4,17 +4,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from chromium import NEEDED, chromium
-from compared import asked_for, write_space, write_top1
-from open_page import drawn_figures, open_page, overhang, point_at, severe
-from sample_job import build_run, build_table, fake_device, quiet
 from selenium import webdriver
 from selenium.webdriver.common.by import By
-from test_campaign_page import break_off
-from test_scaling_page import REQUEST, known
-from test_supernet_page import build_supernet
-from test_tested import form_of
-from test_trainings_page import REQUESTS, put_test
+from support.chromium import NEEDED, chromium
+from support.comparisons import asked_for, write_space, write_top1
+from support.opened_page import drawn_figures, open_page, overhang, point_at, severe
+from support.report_folders import (
+    SCALING_REQUEST,
+    TRAINING_REQUESTS,
+    break_off,
+    build_supernet,
+    evaluation_of,
+    known_scalings,
+    put_test,
+)
+from support.sample_job import build_run, build_table, fake_device, quiet
 
 from mnas_evo.comparing.compare import Asked, compare
 from mnas_evo.files import write_form
@@ -47,16 +51,16 @@ def campaign(folder: Path) -> Path:
 
 
 def training(folder: Path) -> Path:
-    request = REQUESTS["rank2"]
+    request = TRAINING_REQUESTS["rank2"]
     train_final(folder / "training", request)
-    form = form_of([f"class {number}" for number in range(10)])
+    form = evaluation_of([f"class {number}" for number in range(10)])
     network = format_network(request.network)
     write_form(folder / "training" / "evaluation.json", form.model_copy(update={"network": network}))
     return folder / "training"
 
 
 def trainings(folder: Path) -> Path:
-    train_several(folder / "finalists", {name: REQUESTS[name] for name in ("rank2", "rank10")}, seeds=[0, 1])
+    train_several(folder / "finalists", {name: TRAINING_REQUESTS[name] for name in ("rank2", "rank10")}, seeds=[0, 1])
     for name, latency_ms in (("rank2-seed0", 1.5), ("rank10-seed0", 2.0), ("rank10-seed1", 2.1)):
         put_test(folder / "finalists", name, latency_ms=latency_ms)
     return folder / "finalists"
@@ -74,7 +78,7 @@ def comparison(folder: Path) -> Path:
 
 
 def scaling(folder: Path) -> Path:
-    return known(begin(folder / "out", REQUEST)).folder
+    return known_scalings(begin(folder / "out", SCALING_REQUEST)).folder
 
 
 KINDS: tuple[Callable[[Path], Path], ...] = (

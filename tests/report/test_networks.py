@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from read_page import Page, read_page
-from sample_job import build_table, write_accuracies
 from strategies import TINY_TOML
+from support.page_text import Page, read_page
+from support.sample_job import build_table, write_accuracies
 
 from mnas_evo.latency.fitting import fit
 from mnas_evo.report.networks import _in_order

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from pytest import approx
-from read_page import Page, read_page
-from sample_job import EVALUATIONS, build_run, build_table, build_training
 from strategies import TINY
+from support.page_text import Page, read_page
+from support.sample_job import EVALUATIONS, build_run, build_table, build_training
 
 from mnas_evo.errors import DamagedFile, RequestError
 from mnas_evo.files import read_form, write_form

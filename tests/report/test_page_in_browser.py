@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import NEEDED, chromium
-from open_page import SIZES, drawn_figures, open_page, overhang, point_at, prefers, severe
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
+from support.chromium import NEEDED, chromium
+from support.opened_page import SIZES, drawn_figures, open_page, overhang, point_at, prefers, severe
 
 from mnas_evo.report.page import write_report
 from mnas_evo.search.run import archive_path

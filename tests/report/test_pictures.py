@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import CHROMIUM, NEEDED
 from PIL import Image
-from sample_job import build_training
+from support.chromium import CHROMIUM, NEEDED
+from support.sample_job import build_training
 
 from mnas_evo.cli.main import run
 from mnas_evo.errors import MnasEvoError, RequestError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from pytest import approx
-from read_page import Page, read_page
-from sample_job import build_run, build_table
+from support.page_text import Page, read_page
+from support.sample_job import build_run, build_table
 
 from mnas_evo.files import read_form, write_form
 from mnas_evo.finalists.refitting import REFITTED, Off, RefittedForm

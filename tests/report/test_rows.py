@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from known_truth import FACTS, empty_table
-from read_page import Page, read_page
 from strategies import TINY
+from support.known_times import FACTS, empty_table
+from support.page_text import Page, read_page
 
 from mnas_evo.latency.features import family
 from mnas_evo.latency.foreign import import_table

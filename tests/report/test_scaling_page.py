@@ -5,41 +5,14 @@ from pathlib import Path
 
 import pytest
 from pytest import approx
-from read_page import Page, read_page
+from support.page_text import Page, read_page
+from support.report_folders import SCALING_REQUEST, known_scalings
 
-from mnas_evo.data.datasets import search_split
 from mnas_evo.errors import DamagedFile
 from mnas_evo.report.page import write_report
-from mnas_evo.scaling.points import LatencySource, Study, TrainingPins, read_study, write_study
-from mnas_evo.scaling.study import ScalingRequest, begin
+from mnas_evo.scaling.points import Study, read_study
+from mnas_evo.scaling.study import begin
 from mnas_evo.scaling.verdict import front, words
-from mnas_evo.space.notation import parse_network
-from mnas_evo.training.recipe import load_recipe
-
-NETWORK = parse_network("32x32x1/stem16/r1_k3_s22_e3_o24/head32/10")
-REQUEST = ScalingRequest((("<b>one", NETWORK),), None, (0.5, 1.0, 2.0), (16, 24, 32), target_ms=0.5)
-
-
-def known(study: Study, *, trained: bool = True, timed: bool = True) -> Study:
-    """The study with latencies and accuracies that its multiply-adds tell, written."""
-    points = [
-        replace(
-            point,
-            ms=point.macs / 1e6 if timed else None,
-            low_ms=0.9 * point.macs / 1e6 if timed else None,
-            high_ms=1.1 * point.macs / 1e6 if timed else None,
-            top1=90 - 1e6 / point.macs if trained else None,
-        )
-        for point in study.points
-    ]
-    pins = TrainingPins(recipe=load_recipe("quick"), seed=0, split=search_split("digits"), fingerprint="")
-    found = {
-        "latency": LatencySource(kind="predicted", of="<i>phone") if timed else None,
-        "training": pins if trained else None,
-    }
-    written = replace(study, form=study.form.model_copy(update=found), points=tuple(points))
-    write_study(written)
-    return written
 
 
 def page_of(folder: Path) -> Page:
@@ -48,7 +21,7 @@ def page_of(folder: Path) -> Page:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return known(begin(tmp_path_factory.mktemp("study") / "out", REQUEST))
+    return known_scalings(begin(tmp_path_factory.mktemp("study") / "out", SCALING_REQUEST))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +64,7 @@ def test_names_from_the_folder_are_text(page: Page) -> None:
 
 
 def test_an_untrained_study_draws_what_it_costs_to_be_wide_or_large(tmp_path: Path) -> None:
-    known(begin(tmp_path, REQUEST), trained=False)
+    known_scalings(begin(tmp_path, SCALING_REQUEST), trained=False)
     page = page_of(tmp_path)
     assert set(page.figures) == {"figure-scaling-width", "figure-scaling-input"}
     assert page.figures["figure-scaling-width"]["data"][0]["x"] == [0.5, 1.0, 2.0]
@@ -99,19 +72,19 @@ def test_an_untrained_study_draws_what_it_costs_to_be_wide_or_large(tmp_path: Pa
 
 
 def test_without_latencies_multiply_adds_stand_on_the_axis(tmp_path: Path) -> None:
-    found = known(begin(tmp_path, REQUEST), timed=False)
+    found = known_scalings(begin(tmp_path, SCALING_REQUEST), timed=False)
     figure = page_of(tmp_path).figures["figure-scaling-all"]
     assert "MACs" in figure["layout"]["xaxis"]["title"]["text"]
     assert max(figure["data"][-1]["x"]) == approx(max(point.macs for point in front(found)), rel=1e-5)
 
 
 def test_a_study_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
-    begin(tmp_path, replace(REQUEST, beside=False, widths=(1.0,), resolutions=(32,)))
+    begin(tmp_path, replace(SCALING_REQUEST, beside=False, widths=(1.0,), resolutions=(32,)))
     assert "1 scaling of them" in page_of(tmp_path).words
 
 
 def test_one_point_alone_is_drawn(tmp_path: Path) -> None:
-    known(begin(tmp_path, replace(REQUEST, beside=False, widths=(1.0,), resolutions=(32,))))
+    known_scalings(begin(tmp_path, replace(SCALING_REQUEST, beside=False, widths=(1.0,), resolutions=(32,))))
     assert len(page_of(tmp_path).figures) == 3
 
 

@@ -3,62 +3,14 @@
 from pathlib import Path
 
 import pytest
-from read_page import Page, read_page
+from support.page_text import Page, read_page
+from support.report_folders import build_supernet
 
-from mnas_evo.accuracy.supernet_training import SupernetEpoch, SupernetForm, SupernetRequest, train_supernet
+from mnas_evo.accuracy.supernet_training import SupernetForm
 from mnas_evo.errors import DamagedFile
 from mnas_evo.files import read_form
 from mnas_evo.report.page import write_report
 from mnas_evo.report.palette import dark_by_light
-from mnas_evo.training.recipe import load_recipe
-
-SPACE_TEXT = """
-format = 1
-name = "two-blocks"
-input = [32, 32, 1]
-classes = 10
-stem = { channels = 8, stride = 2 }
-head = 16
-
-[choices]
-op = ["dconv", "mbconv_e2"]
-kernel = [3]
-se_ratio = [0.0]
-skip = ["identity"]
-filters = [0.5, 1.0]
-layers = [0]
-
-[[blocks]]
-channels = 16
-layers = 1
-stride = 2
-
-[[blocks]]
-channels = 16
-layers = 1
-stride = 2
-"""
-RECIPE = load_recipe("supernet").model_copy(update={"epochs": 3, "batch": 32})
-
-
-class Stopped(BaseException):
-    """A kill in the middle."""
-
-
-def build_supernet(folder: Path, *, stop_after: int | None = None) -> Path:
-    """A supernet, trained to the end or stopped while an epoch is told."""
-
-    def epoch_done(epoch: SupernetEpoch, total: int) -> None:
-        if epoch.number == stop_after:
-            raise Stopped
-
-    request = SupernetRequest(SPACE_TEXT, "digits@96", RECIPE)
-    if stop_after is None:
-        train_supernet(folder, request, epoch_done=epoch_done, device="cpu")
-        return folder
-    with pytest.raises(Stopped):
-        train_supernet(folder, request, epoch_done=epoch_done, device="cpu")
-    return folder
 
 
 def page_of(folder: Path) -> Page:

@@ -1,46 +1,28 @@
 """What the page shows of a trained network's test: its figures, each class, what was predicted, how sure it was."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import torch
 from pytest import approx
-from read_page import Page, read_page
-from sample_job import build_training
+from support.page_text import Page, read_page
+from support.report_folders import TESTED_NETWORK, evaluation_of
+from support.sample_job import build_training
 
 from mnas_evo.files import write_form
 from mnas_evo.report.evaluation import MOST_ROWS
 from mnas_evo.report.page import write_report
 from mnas_evo.report.palette import dark_by_light
 from mnas_evo.shipping.evaluation import EvaluationForm
-from mnas_evo.training.metrics import Answers, metrics
-
-NETWORK = "16x16x1/stem8/r1_k3_s11_e1_o8/head8/4"
-
-
-def form_of(names: Sequence[str], *, with_images: int = 0) -> EvaluationForm:
-    """A test of a network that errs now and then, 12 images of each class or of the first so many."""
-    count = len(names)
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(12 * count) % (with_images or count)
-    logits = torch.randn(len(labels), count, generator=generator)
-    logits[torch.arange(len(labels)), labels] += 3
-    return EvaluationForm(
-        network=NETWORK, data="digits", images=len(labels), metrics=metrics(Answers.of(logits, labels)),
-        latency_ms=4.2, latency_spread_percent=1.0, device="y", versions={}, class_names=tuple(names),
-        trained_on="digits", classes_said="they were matched by name", torch_latency_ms=7.5, torch_latency_iqr_ms=0.25,
-    )  # fmt: skip
 
 
 def page(folder: Path, form: EvaluationForm) -> Page:
-    build_training(folder, NETWORK)
+    build_training(folder, TESTED_NETWORK)
     write_form(folder / "evaluation.json", form)
     return read_page(write_report(folder, folder.parent / "page.html"))
 
 
 def test_the_figures_of_each_class_stand_in_a_table(tmp_path: Path) -> None:
-    form = form_of(["cat", "dog", "owl", "true"])  # a class called as the column of confusion.csv
+    form = evaluation_of(["cat", "dog", "owl", "true"])  # a class called as the column of confusion.csv
     found = page(tmp_path / "training", form)
     rows = found.table("Class", "Test images", "Predicted")
     assert [row[0] for row in rows] == ["cat", "dog", "owl", "true"]
@@ -54,7 +36,7 @@ def test_the_figures_of_each_class_stand_in_a_table(tmp_path: Path) -> None:
 
 
 def test_predictions_and_calibration_are_drawn(tmp_path: Path) -> None:
-    form = form_of(["cat", "dog", "owl", "ox"])
+    form = evaluation_of(["cat", "dog", "owl", "ox"])
     figures = page(tmp_path / "training", form).figures
     traces = {trace["name"]: trace for trace in figures["figure-predictions"]["data"]}
     assert traces["predicted"]["y"] == [each.predicted for each in form.metrics.classes]
@@ -70,7 +52,7 @@ def test_predictions_and_calibration_are_drawn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("classes", [60, 120])
 def test_of_many_classes_the_worst_are_in_the_table(classes: int, tmp_path: Path) -> None:
-    form = form_of([f"class {number}" for number in range(classes)])
+    form = evaluation_of([f"class {number}" for number in range(classes)])
     found = page(tmp_path / "training", form)
     rows = found.table("Class", "Test images", "Predicted")
     assert [row[0] for row in rows] == [name for name, _ in form.worst_classes(MOST_ROWS)]
@@ -79,7 +61,7 @@ def test_of_many_classes_the_worst_are_in_the_table(classes: int, tmp_path: Path
 
 
 def test_classes_without_test_images_and_of_one_name_are_shown_apart(tmp_path: Path) -> None:
-    found = page(tmp_path / "training", form_of(["crane", "crane", "gull"], with_images=2))
+    found = page(tmp_path / "training", evaluation_of(["crane", "crane", "gull"], with_images=2))
     assert [row[0] for row in found.table("Class", "Test images")] == ["crane", "crane"]
     assert "Left out: 1 class without any." in found.words
     assert found.figures["figure-confusion"]["data"][0]["x"] == ["0: crane", "1: crane", "2: gull"]
@@ -87,7 +69,7 @@ def test_classes_without_test_images_and_of_one_name_are_shown_apart(tmp_path: P
 
 def test_names_of_classes_are_escaped(tmp_path: Path) -> None:
     hostile = "</script><img src=x onerror=alert(1)>"
-    found = page(tmp_path / "training", form_of([hostile, "b", "c"]))
+    found = page(tmp_path / "training", evaluation_of([hostile, "b", "c"]))
     assert not [tag for tag, _ in found.elements if tag == "img"]
     assert hostile in found.words
     said = str(found.figures["figure-predictions"]) + str(found.figures["figure-confusion"])

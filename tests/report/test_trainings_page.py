@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from read_page import Page, read_page
+from support.page_text import Page, read_page
+from support.report_folders import TRAINED_NETWORKS, TRAINING_REQUESTS, put_test
 
 from mnas_evo.errors import DamagedFile, TrainingFailed
 from mnas_evo.files import read_form, write_form
@@ -16,22 +16,12 @@ from mnas_evo.finalists.several import Finalist, leader, train_several
 from mnas_evo.report.page import write_report
 from mnas_evo.report.palette import dark_by_light
 from mnas_evo.report.trainings import is_trainings
-from mnas_evo.shipping.evaluation import EvaluationForm
-from mnas_evo.space.notation import format_network, parse_network
-from mnas_evo.training.metrics import Answers, metrics
-from mnas_evo.training.recipe import load_recipe
 
-RECIPE = load_recipe("quick").model_copy(update={"epochs": 2})
-NETWORKS = {
-    name: parse_network(f"32x32x1/stem8/r1_k3_s22_e1_o{out}/head16/10")
-    for name, out in (("rank2", 8), ("rank10", 16), ("<b>own", 24))
-}
-REQUESTS = {name: TrainingRequest(network, "digits@60", RECIPE) for name, network in NETWORKS.items()}
 WHY = "the loss became <nan> in epoch 1"
 
 
 def failing(folder: Path, request: TrainingRequest, **told: object) -> object:
-    if request.network == NETWORKS["<b>own"] and request.seed == 1:
+    if request.network == TRAINED_NETWORKS["<b>own"] and request.seed == 1:
         raise TrainingFailed(WHY)
     return TRAIN(folder, request, **told)
 
@@ -45,7 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Final
     folder = tmp_path_factory.mktemp("finalists")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(several, "train_final", failing)
-        return folder, train_several(folder, REQUESTS, seeds=[0, 1])
+        return folder, train_several(folder, TRAINING_REQUESTS, seeds=[0, 1])
 
 
 @pytest.fixture
@@ -63,28 +53,13 @@ def close(values: list[float]) -> Any:
     return pytest.approx(values, rel=1e-4)
 
 
-def put_test(folder: Path, name: str, *, latency_ms: float, device: str = "a phone") -> EvaluationForm:
-    """The test of a training, as it is written beside it."""
-    labels = torch.arange(80) % 10
-    logits = torch.randn(80, 10, generator=torch.Generator().manual_seed(round(100 * latency_ms)))
-    logits[torch.arange(80), labels] += 2
-    form = EvaluationForm(
-        network=format_network(NETWORKS[name.rpartition("-seed")[0]]), data="digits", images=80,
-        metrics=metrics(Answers.of(logits, labels)), latency_ms=latency_ms, latency_spread_percent=1.0, device=device,
-        versions={}, class_names=tuple(map(str, range(10))), trained_on="digits", classes_said="",
-        torch_latency_ms=7.5, torch_latency_iqr_ms=0.25,
-    )  # fmt: skip
-    write_form(folder / name / "evaluation.json", form)
-    return form
-
-
 def test_the_page_says_who_leads_and_lists_every_training(trained: tuple[Path, tuple[Finalist, ...]]) -> None:
     folder, finalists = trained
     page = page_of(folder)
     best, said = leader(finalists)
     assert said in page.words and "6 trainings of them: 5 ended, 1 failed." in page.words
     rows = page.table("Network", "Top-1, %", "Deviation", "Seeds")
-    assert [row[0].removesuffix(" best mean") for row in rows] == list(NETWORKS)
+    assert [row[0].removesuffix(" best mean") for row in rows] == list(TRAINED_NETWORKS)
     assert [row[1] for row in rows] == [f"{one.mean:.2f}" for one in finalists]
     assert [row[3] for row in rows] == ["2", "2", "1 of 2"]
     assert [row[0] for row in rows if row[0].endswith("best mean")] == [f"{best.name} best mean"]
@@ -99,7 +74,7 @@ def test_every_curve_and_every_seed_is_drawn(trained: tuple[Path, tuple[Finalist
     drawn = page_of(folder).figures
     assert set(drawn) == {"figure-networks", "figure-curves"}
     curves = drawn["figure-curves"]["data"]
-    assert [trace["name"] for trace in curves if trace["showlegend"]] == list(NETWORKS)
+    assert [trace["name"] for trace in curves if trace["showlegend"]] == list(TRAINED_NETWORKS)
     assert len(curves) == 5 and all(trace["x"] == [1, 2] for trace in curves)
     form = read_form(folder / "rank2-seed1" / "training.json", TrainingForm)
     assert curves[1]["y"] == close([epoch.top1 for epoch in form.epochs])
@@ -154,7 +129,7 @@ def test_while_they_run_the_folders_of_the_trainings_tell(folder: Path) -> None:
 
 
 def test_before_the_first_epoch_has_ended_there_is_a_page(folder: Path) -> None:
-    for name in list(NETWORKS)[1:]:
+    for name in list(TRAINED_NETWORKS)[1:]:
         for seed in (0, 1):
             shutil.rmtree(folder / f"{name}-seed{seed}", ignore_errors=True)
     (folder / "trainings.json").unlink()

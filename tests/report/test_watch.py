@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from chromium import NEEDED, chromium, complaints
-from read_page import Page
-from sample_job import build_run, build_table
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
+from support.chromium import NEEDED, chromium, complaints
+from support.page_text import Page
+from support.sample_job import build_run, build_table
 
 from mnas_evo.devices.web_server import WebServer
 from mnas_evo.errors import RequestError

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from known_truth import item_ms
-from searching import Killed
+from support.known_times import item_ms
+from support.search_problem import Killed
 
 from mnas_evo.accuracy.contract import Evaluation
 from mnas_evo.accuracy.proxy import ProxyTraining

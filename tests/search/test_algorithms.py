@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from searching import problem
+from support.search_problem import problem
 
 from mnas_evo.errors import RequestError
 from mnas_evo.search.algorithms import ALGORITHMS, DEFAULT, parse_algorithm

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from searching import SMALLEST, SPACE, ByParams, Killed, dying, problem
+from support.search_problem import SMALLEST, SPACE, ByParams, Killed, dying, problem
 
 from mnas_evo.accuracy.evaluating import network_seed
 from mnas_evo.errors import Infeasible, MnasEvoError, RunChanged

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
-from searching import SMALLEST, SPACE, problem
+from support.search_problem import SMALLEST, SPACE, problem
 
 from mnas_evo.search.contract import Outcome, Telling
 from mnas_evo.search.evolution import Evolution, EvolutionSettings, evolution

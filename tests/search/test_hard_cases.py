@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from searching import SMALLEST, SPACE, ByMacs, ByParams, problem
+from support.search_problem import SMALLEST, SPACE, ByMacs, ByParams, problem
 
 from mnas_evo.accuracy.contract import Evaluation
 from mnas_evo.errors import Infeasible, MnasEvoError

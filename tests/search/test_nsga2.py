@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pymoo.algorithms.moo.nsga3 import NSGA3
-from searching import SMALLEST, SPACE, problem
+from support.search_problem import SMALLEST, SPACE, problem
 
 from mnas_evo.errors import NotationError, RequestError
 from mnas_evo.search.contract import Outcome

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from searching import SPACE, problem
+from support.search_problem import SPACE, problem
 
 from mnas_evo.errors import RequestError
 from mnas_evo.search.archive import Value

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from known_truth import OtherDevice, item_ms
-from searching import SPACE, ByParams, Killed, dying, problem
 from strategies import TINY, TINY_TOML
+from support.known_times import OtherDevice, item_ms
+from support.search_problem import SPACE, ByParams, Killed, dying, problem
 
 from mnas_evo.accuracy.contract import Evaluator
 from mnas_evo.devices.fake import FakeDevice

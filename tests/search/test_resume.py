@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from searching import SPACE, Killed, dying, problem
+from support.search_problem import SPACE, Killed, dying, problem
 
 from mnas_evo.search.algorithms import parse_algorithm
 from mnas_evo.search.archive import Archive, Measurement, Tell

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from searching import SPACE, problem
+from support.search_problem import SPACE, problem
 
 from mnas_evo.errors import RequestError
 from mnas_evo.search.contract import Outcome

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from searching import SPACE, ByMacs, problem
+from support.search_problem import SPACE, ByMacs, problem
 
 from mnas_evo.search.algorithms import parse_algorithm
 from mnas_evo.search.archive import Archive

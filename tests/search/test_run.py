@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from searching import SPACE
+from support.search_problem import SPACE
 
 from mnas_evo.bundled import bundled_folder
 from mnas_evo.errors import RequestError, RunChanged

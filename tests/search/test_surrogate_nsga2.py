@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from searching import SPACE, problem
+from support.search_problem import SPACE, problem
 
 from mnas_evo.search.algorithms import parse_algorithm
 from mnas_evo.search.contract import Outcome

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from searching import SMALLEST, SPACE, problem
+from support.search_problem import SMALLEST, SPACE, problem
 
 from mnas_evo.search.objectives import Counted, Problem, Source
 from mnas_evo.search.within_limits import random_within_limits

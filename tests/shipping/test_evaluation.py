@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from colour_folders import write_colours
-from known_truth import item_ms
 from PIL import Image
-from running import as_if_trained
+from support.image_folders import write_colours
+from support.known_times import item_ms
+from support.run_networks import as_if_trained
 
 from mnas_evo.devices.fake import FakeDevice
 from mnas_evo.errors import DamagedFile, DeviceError, RequestError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from colour_folders import write_colours
-from running import session
+from support.image_folders import write_colours
+from support.run_networks import session
 
 from mnas_evo.data import datasets
 from mnas_evo.errors import RequestError

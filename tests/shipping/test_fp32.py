@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from foreign_names import EXCITED
-from running import as_if_trained, session
+from support.foreign_state_dicts import EXCITED
+from support.run_networks import as_if_trained, session
 
 from mnas_evo.data.datasets import search_data
 from mnas_evo.errors import MnasEvoError, RequestError

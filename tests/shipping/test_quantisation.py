@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from running import as_if_trained, session
+from support.run_networks import as_if_trained, session
 
 from mnas_evo.shipping.fp32 import export_onnx
 from mnas_evo.shipping.node_groups import named_nodes, node_groups

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import spaces
-from walking import check_rows, every_genome, one_by_one, walked
+from support.space_walk import check_rows, every_genome, one_by_one, walked
 
 from mnas_evo.space.architecture import Architecture
 from mnas_evo.space.lowering import lower

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 from strategies import TINY_TOML
-from walking import check_rows
+from support.space_walk import check_rows
 
 from mnas_evo.errors import MnasEvoError
 from mnas_evo.space.architecture import Network

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from real_data import real_data
 from strategies import TINY
+from support.real_data import real_data
 
 from mnas_evo.errors import NotationError
 from mnas_evo.space.architecture import Network

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from searching import SMALLEST
 from strategies import TINY, genomes, spaces
-from walking import SHARING, every_genome, small_spaces
+from support.search_problem import SMALLEST
+from support.space_walk import SHARING, every_genome, small_spaces
 
 from mnas_evo.errors import SpaceError
 from mnas_evo.space.architecture import Architecture, Block

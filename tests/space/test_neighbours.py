@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import TINY, genomes
-from walking import every_genome, small_spaces, walked
+from support.space_walk import every_genome, small_spaces, walked
 
 from mnas_evo.space.neighbourhood import neighbours
 from mnas_evo.space.space import Genes, SearchSpace

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from real_data import real_data
-from walking import every_genome
+from support.real_data import real_data
+from support.space_walk import every_genome
 
 from mnas_evo.space.named import named_network
 from mnas_evo.space.notation import parse_network

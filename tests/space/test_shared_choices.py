@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from strategies import TINY
-from walking import SHARED_FILTERS, SHARED_OP, SHARED_RATIO, SHARED_SKIP, SHARING, every_genome
+from support.space_walk import SHARED_FILTERS, SHARED_OP, SHARED_RATIO, SHARED_SKIP, SHARING, every_genome
 
 from mnas_evo.errors import SpaceError
 from mnas_evo.space.notation import parse_network

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import TINY, genomes
-from walking import SHARED_FILTERS, SHARED_OP, check_rows, every_genome, small_spaces
+from support.space_walk import SHARED_FILTERS, SHARED_OP, check_rows, every_genome, small_spaces
 
 from mnas_evo.errors import SpaceError
 from mnas_evo.space.graph import Layer

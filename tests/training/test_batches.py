@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
-from streaming import Streamed
+from support.streams import Streamed
 
 from mnas_evo.data.datasets import ImageSet
 from mnas_evo.training.augmentation import Augmentation

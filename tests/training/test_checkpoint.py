@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from foreign_names import PLAIN, SOURCE_NAMES, as_trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running import as_if_trained, images_for, outputs
 from strategies import small_networks
+from support.foreign_state_dicts import PLAIN, SOURCE_NAMES, as_trained
+from support.run_networks import as_if_trained, images_for, outputs
 from torch import nn
 
 from mnas_evo.errors import DamagedFile, OtherFormat, OtherWeights, RequestError

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from streaming import Streamed
+from support.streams import Streamed
 from torch import Tensor, nn
 
 from mnas_evo.data.datasets import ImageSet, search_data

@@ -5,9 +5,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from running import as_if_trained
 from sklearn.metrics import precision_recall_fscore_support
-from streaming import Streamed
+from support.run_networks import as_if_trained
+from support.streams import Streamed
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error
 

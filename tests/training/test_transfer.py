@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import foreign_names
 import pytest
 import torch
-from foreign_names import EXCITED, PLAIN
-from running import as_if_trained, images_for, outputs
+from support.foreign_state_dicts import EXCITED, PLAIN, TIMM
+from support.run_networks import as_if_trained, images_for, outputs
 
 from mnas_evo.errors import DamagedFile, OtherWeights, RequestError
 from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions
@@ -79,7 +78,7 @@ def test_a_stem_for_colours_sees_what_one_for_grey_sees_of_a_grey_image(tmp_path
 
 
 def test_a_state_dict_from_elsewhere_begins_a_network_for_other_classes_and_grey_images(tmp_path: Path) -> None:
-    state = {name: torch.rand(shape) for name, shape in foreign_names.TIMM.items()}
+    state = {name: torch.rand(shape) for name, shape in TIMM.items()}
     torch.save(state, tmp_path / "timm.pth")
     wanted = for_task(EXCITED, channels=1, classes=3)
     weights = pretrained(tmp_path / "timm.pth", wanted, norm_eps=0.02)
@@ -118,7 +117,7 @@ def test_a_checkpoint_is_known_by_what_it_holds_whatever_it_is_called(tmp_path: 
     own = of_ours(tmp_path)
     (tmp_path / "model.pt").rename(tmp_path / "model.pth")
     assert pretrained(tmp_path / "model.pth", EXCITED).normalisation == own.normalisation
-    state = {name: torch.rand(shape) for name, shape in foreign_names.TIMM.items()}
+    state = {name: torch.rand(shape) for name, shape in TIMM.items()}
     torch.save(state, tmp_path / "timm.pt")
     assert pretrained(tmp_path / "timm.pt", EXCITED).source == "timm"
 
@@ -134,7 +133,7 @@ def test_files_that_are_no_weights_are_told(tmp_path: Path) -> None:
     (tmp_path / "broken.pt").write_bytes(b"PK nothing")
     with pytest.raises(DamagedFile, match="broken"):
         pretrained(tmp_path / "broken.pt", EXCITED)
-    state = {name: torch.rand(shape) for name, shape in foreign_names.TIMM.items() if "classifier" not in name}
+    state = {name: torch.rand(shape) for name, shape in TIMM.items() if "classifier" not in name}
     torch.save(state, tmp_path / "headless.pth")
     with pytest.raises(OtherWeights, match=r"no classifier, classifier\.weight"):
         pretrained(tmp_path / "headless.pth", EXCITED)

@@ -6,8 +6,8 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from known_truth import item_ms
 from strategies import TINY, TINY_TOML
+from support.known_times import item_ms
 
 from mnas_evo.data.splits import Split
 from mnas_evo.devices.fake import FakeDevice

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from known_truth import FACTS
+from support.known_times import FACTS
 
 from mnas_evo.devices.browser import BrowserDevice
 from mnas_evo.devices.web_runtime import FILES

@@ -1,4 +1,4 @@
-"""Profiles a space in a process of its own, to be killed: python profiled_elsewhere.py TARGET SPACE TABLE."""
+"""Profiles a space in a process of its own, to be killed: python profile_process.py TARGET SPACE TABLE."""
 
 import sys
 from pathlib import Path

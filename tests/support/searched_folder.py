@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from known_truth import item_ms
 from strategies import TINY, TINY_TOML
+from support.known_times import item_ms
 
 from mnas_evo.devices.fake import FakeDevice
 from mnas_evo.devices.profile import ProfileRequest, profile
