@@ -1,7 +1,8 @@
 # All set-up on a fresh machine with Python 3.11+ and make.
 #   make demo   the whole job, small, on this machine       make test   the tests
 #   make venv   the development environment alone           make check  ruff, format, mypy
-#   make test-all  also what is slow (packaging, browser)   make bench  speed, as ratios
+#   make test-slow  what is slow, browsers and servers      make test-all  both
+#   make evidence PART=...  large grids, by hand            make bench  speed, as ratios
 #   make dist   the wheel and the source archive            make format  what ruff can mend
 #   make docs   the documentation site, in site/
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT ?= demo
 
-.PHONY: demo test test-all venv check format bench docs dist clean
+.PHONY: demo test test-slow test-all evidence venv check format bench docs dist clean
 
 .venv/.created:
 	$(PYTHON) -c 'import sys; sys.exit("mnas-evo needs Python 3.11 or later; give make PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -29,6 +30,10 @@ OUT ?= demo
 	$(PIP) -e '.[dev]'
 	touch $@
 
+.venv/.evidence: .venv/.dev
+	$(PIP) -e '.[evidence]'
+	touch $@
+
 .venv/.docs: .venv/.core
 	$(PIP) -e '.[docs]'
 	touch $@
@@ -39,12 +44,20 @@ demo: .venv/.core
 	$(BIN)/mnas-evo demo --out $(OUT)
 
 # A process a core, of at most eight: a process takes about a gigabyte.
-test: .venv/.test
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+PYTEST = $(BIN)/python -m pytest --dist loadgroup --durations 20
 
-# Two processes, each with whole files: what these start, Chromium, Ray and servers, is theirs alone, and takes memory.
-test-all: .venv/.test
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 2 --dist loadfile --durations 20 -m "slow or browser or remote"
+test: .venv/.test
+	$(PYTEST) --numprocesses auto --maxprocesses 8
+
+# Chromium, Ray and servers take memory: two processes.
+test-slow: .venv/.test
+	$(PYTEST) --numprocesses auto --maxprocesses 2 -m "slow or browser or remote"
+
+test-all: test test-slow
+
+# Large grids, fuzzing, kills and mutants, by hand: a part takes at most an hour, resumes, and writes benchmarks/evidence/PART.md
+evidence: .venv/.evidence
+	PYTHONPATH=tests $(BIN)/python -m evidence $(PART)
 
 check: .venv/.dev
 	$(BIN)/ruff check .
