@@ -44,7 +44,7 @@ demo: .venv/.core
 	$(BIN)/mnas-evo demo --out $(OUT)
 
 # A process a core, of at most eight: a process takes about a gigabyte.
-PYTEST = $(BIN)/python -m pytest --dist loadgroup --durations 20
+PYTEST = $(BIN)/python -m pytest --dist loadgroup --slowest 20
 
 test: .venv/.test
 	$(PYTEST) --numprocesses auto --maxprocesses 8

@@ -5,6 +5,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["support.processor_time"]
+
 # The same examples at every run: a failure is a change of ours. --hypothesis-profile=thorough looks for new ones.
 settings.register_profile(
     "quick", max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
