@@ -106,7 +106,8 @@ def sums(networks: Sequence[Network]) -> Matrix:
             shrunk = network.frame.height // layer.in_shape[1]
             by_size[max(one for one in SHRUNK if one <= max(shrunk, 1))] += layer.macs
         found.append([*whole.values(), *by_size.values()])
-    return np.log1p(np.array(found))
+    logarithms: Matrix = np.log1p(np.array(found))
+    return logarithms
 
 
 def copy_table(source: Path, to: Path) -> Path:
@@ -130,8 +131,9 @@ def find_front(asked: argparse.Namespace, table: Path, name: str, *, seed: int) 
         evaluations=asked.evaluations,
         seed=seed,
     )
-    search(asked.out / name, request, progress=lambda done, note: None)
-    return asked.out / name
+    out: Path = asked.out / name
+    search(out, request, progress=lambda done, note: None)
+    return out
 
 
 def measure(asked: argparse.Namespace, run: Path) -> RemeasuredForm:

@@ -28,7 +28,8 @@ def main() -> None:
         network = GraphNetwork(graphs[0]).eval()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter's notes on its own future
-            torch.onnx.export(network, (torch.zeros(1, *graphs[0].in_shape),), io.BytesIO(), dynamo=False)
+            images = torch.zeros(1, *graphs[0].in_shape)
+            torch.onnx.export(network, (images,), io.BytesIO(), dynamo=False)  # type: ignore[arg-type]
         return 1
 
     compare("ONNX files, our writer against torch's exporter", fast=ours, slow=through_torch, unit="models", rounds=5)

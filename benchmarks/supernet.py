@@ -3,6 +3,7 @@
 import argparse
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def main() -> None:
         for name, source in (("top-1", supernet), (f"{STEPS} steps", speed)):
             compare(
                 f"{name} of a network of {asked.space} on {asked.data}, in a supernet against one epoch alone",
-                fast=lambda source=source: evaluated(source), slow=lambda: evaluated(alone),
+                fast=partial(evaluated, source), slow=lambda: evaluated(alone),
                 unit="networks", rounds=5,
             )  # fmt: skip
         ends = [time.perf_counter() for _ in evaluate_all(supernet, networks, seed=0, workers=PROCESSES)]

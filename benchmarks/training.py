@@ -90,7 +90,7 @@ def bare_loop(network: Network, feed: Feed, recipe: Recipe) -> Callable[[int], N
     options = ModuleOptions(dropout=recipe.dropout, norm_momentum=recipe.norm_momentum)
     module = GraphNetwork(lower(network), options=options)
     initialise(module, seed=0, first=recipe.first_weights)
-    module.train().to(memory_format=torch.channels_last)
+    module.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer, schedule = optimizer_and_schedule([module.parameters()], recipe, steps=STEPS)
 
     def epoch(number: int) -> None:

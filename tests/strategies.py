@@ -1,12 +1,14 @@
 """All Hypothesis strategies, and the small space that they are tried on."""
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from hypothesis.strategies import SearchStrategy
 
 from mnas_evo.latency.runs import Run
-from mnas_evo.latency.table import Measured, MeasuredNetwork, Table
+from mnas_evo.latency.table import Measured, MeasuredNetwork, Role, Table
 from mnas_evo.space.architecture import Architecture, Block, Frame, Network
 from mnas_evo.space.choices import GENES, BlockChoices
 from mnas_evo.space.notation import format_network
@@ -78,6 +80,7 @@ def blocks(
 @st.composite
 def architectures(
     draw: st.DrawFn,
+    /,
     *,
     in_channels: int,
     most_blocks: int = 5,
@@ -156,7 +159,7 @@ def near_pairs(draw: st.DrawFn) -> tuple[Network, Network]:
 
 
 # Options that give the same block now and then: two names of one op, ratios and widths that round together.
-_OPTIONS: dict[str, list[object]] = {
+_OPTIONS: dict[str, list[Any]] = {
     "op": ["r0", "conv", "conv_k3", "dconv", "mbconv_e1", "mbconv_e2", "mbconv_e2_k3"],
     "kernel": [1, 3, 5],
     "se_ratio": [0.0, 0.25, 0.250001],
@@ -166,7 +169,7 @@ _OPTIONS: dict[str, list[object]] = {
 }
 
 
-def _options(kind: str, *, most: int) -> SearchStrategy[tuple[object, ...]]:
+def _options(kind: str, *, most: int) -> SearchStrategy[tuple[Any, ...]]:
     return st.lists(st.sampled_from(_OPTIONS[kind]), unique=True, min_size=1, max_size=most).map(tuple)
 
 
@@ -202,7 +205,7 @@ def tables(draw: st.DrawFn, empty: Table) -> Table:
     """An empty table filled with rows, by keys that need no quoting and that do, and with networks."""
     rows = draw(st.dictionaries(st.text("abk_,\"'", min_size=1) | st.just("conv_k3"), times_ms(), max_size=4))
     strings = draw(st.lists(networks().map(format_network), unique=True, max_size=3))
-    roles = st.sampled_from(["sampled", "landmark", "asked", "front"])
+    roles: SearchStrategy[Role] = st.sampled_from(["sampled", "landmark", "asked", "front"])
     measured = tuple(MeasuredNetwork(string, draw(roles), draw(times_ms())) for string in strings)
     return Table(empty.folder, empty.device, empty.campaigns, rows, measured)
 

@@ -54,6 +54,7 @@ def test_of_two_networks_the_one_that_learns_in_fewer_steps_has_the_greater_spee
 
 def test_the_number_of_threads_around_it_changes_nothing() -> None:
     source = parse_accuracy("proxy:digits,epochs=1,recipe=quick", SPACE)
+    assert isinstance(source, Evaluator)
     network = SPACE.networks(GENES[:1])[0]
     alone = source.evaluate(network, seed=3).top1
     torch.set_num_threads(2)
@@ -81,6 +82,7 @@ def test_the_fingerprint_follows_every_hyper_parameter() -> None:
 def test_a_table_gives_exactly_what_it_lists(tmp_path: Path) -> None:
     strings = SPACE.strings(GENES)
     source = parse_accuracy(table(tmp_path / "t.csv", f"{strings[0]},91.25,", f"{strings[1]},92.5,0.3"), SPACE)
+    assert not isinstance(source, Evaluator)
     said = source.predict(GENES[:2])
     assert said.value.tolist() == [91.25, 92.5]
     assert said.low[0] == said.high[0] == 91.25 and said.low[1] < 92.5 < said.high[1]

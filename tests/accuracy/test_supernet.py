@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -217,7 +218,11 @@ def test_a_seed_gives_the_same_weights_in_another_process_and_after_kills_at_thr
             return 0
         return len(checkpoint["mnas_evo_epochs"])
 
-    moments = [lambda: (out / "supernet.json").exists(), lambda: epochs_done() >= 1, lambda: epochs_done() >= 4]
+    moments: list[Callable[[], bool]] = [
+        lambda: (out / "supernet.json").exists(),
+        lambda: epochs_done() >= 1,
+        lambda: epochs_done() >= 4,
+    ]
     for moment in moments:
         running = subprocess.Popen(command(out, space), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 200

@@ -37,7 +37,8 @@ GENES = SPACE.sample(260, rng=np.random.default_rng(0))
 def truth(genes: Genes) -> np.ndarray:
     """Top-1 that grows with work, sinks with parameters, and has a liking for second options."""
     macs, params = SPACE.macs(genes), SPACE.params(genes)
-    return 80 + 6 * np.log(macs / 1e6) - 2 * np.log(params / 1e4) + 6 * (genes == 1).mean(axis=1)
+    top1: np.ndarray = 80 + 6 * np.log(macs / 1e6) - 2 * np.log(params / 1e4) + 6 * (genes == 1).mean(axis=1)
+    return top1
 
 
 def written(path: Path, genes: Genes, *, noise: float = 0.2) -> Path:

@@ -368,6 +368,7 @@ def test_profile_measures_a_space_at_another_resolution(tiny: Path, capsys: Capt
     assert told is not None, out
     (campaign,) = table.campaigns
     assert int(told[1]) == len(table.rows)
+    assert campaign.inside_seconds is not None and campaign.device_seconds is not None
     assert 0 < campaign.inside_seconds < campaign.device_seconds
     assert int(told[2]) == pytest.approx(100 * campaign.inside_seconds / campaign.device_seconds, abs=1)
     assert "noise of rows: " in out and "noise of networks: " in out

@@ -20,7 +20,7 @@ from mnas_evo.errors import Infeasible, RequestError, RunChanged
 from mnas_evo.files import read_csv
 from mnas_evo.search.archive import Archive
 from mnas_evo.search.front import hypervolume
-from mnas_evo.search.run import Prepared, archive_path
+from mnas_evo.search.run import Prepared, archive_path, search
 
 
 class Killed(BaseException):
@@ -84,7 +84,7 @@ def test_more_seeds_algorithms_and_evaluations_add_to_what_is_there(
     complete: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[Path] = []
-    original = compare_module.search
+    original = search
 
     def watched(folder: Path, *given: object, **more: object) -> object:
         searched.append(folder)
@@ -248,7 +248,7 @@ def test_failed_evaluations_count_against_the_budget_and_cover_nothing(
 def test_a_run_that_finds_nothing_is_told_and_stops_no_other(
     complete: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = compare_module.search
+    original = search
 
     def fails(folder: Path, request: object, **more: object) -> object:
         if folder.name == "random-1":

@@ -8,16 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from support.data_sets import CLASSES, numbered, numbers, write_folder, write_parquet
 from support.real_data import real_data
 
 from mnas_evo.data.datasets import ImageSet, search_data, search_split, test_data
+from mnas_evo.data.images import Images
 from mnas_evo.data.sources import find_source
 from mnas_evo.data.splits import search_rows, test_rows
 from mnas_evo.errors import RequestError, UnknownData
 
 test_data.__test__ = False  # type: ignore[attr-defined]  # pytest would take these for tests
 test_rows.__test__ = False  # type: ignore[attr-defined]
+
+
+def kept(images: Images) -> NDArray[np.uint8]:
+    """Pixels of images that are in memory."""
+    assert isinstance(images, ImageSet)
+    return images.images
 
 
 def folder_of_classes(where: Path) -> str:
@@ -106,7 +114,7 @@ def test_no_row_is_in_two_splits_and_a_search_has_none_of_the_test(make: Make, t
 def test_no_image_is_in_two_splits(make: Make, tmp_path: Path) -> None:
     name = make(tmp_path)
     data, test = search_data(name, seed=1), test_data(name)
-    held = [number for images in (data.train, data.validation, test) for number in numbers(images.images)]
+    held = [number for images in (data.train, data.validation, test) for number in numbers(kept(images))]
     assert len(held) == len(set(held))
 
 

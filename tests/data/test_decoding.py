@@ -37,7 +37,8 @@ def part_of(*files: bytes | None) -> Part:
 
 
 def decoded(image: bytes, form: Form) -> np.ndarray:
-    return decode(part_of(image), np.array([0]), form)[0]
+    found: np.ndarray = decode(part_of(image), np.array([0]), form)[0]
+    return found
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -127,7 +128,8 @@ def test_a_size_is_given_to_train_validation_and_test(tmp_path: Path) -> None:
     assert data.train.shape == data.validation.shape == test.shape == (3, 12, 16)
     assert search_data("digits", size=(64, 64)).train.shape == (1, 64, 64)
     same = search_data(name, size=(8, 8)).train, search_data(name).train
-    assert np.array_equal(*(images.pixels(np.arange(len(images))) for images in same))
+    one, other = (images.pixels(np.arange(len(images))) for images in same)
+    assert np.array_equal(one, other)
 
 
 def test_images_of_several_sizes_need_one_given_and_the_error_says_how(tmp_path: Path) -> None:
@@ -162,7 +164,7 @@ def test_streamed_images_equal_those_in_memory_pixel_for_pixel(name: str, size: 
     form = Form(look.channels, *(size or look.sizes[0]), resizes=size is not None)
     streamed, kept, chosen = (
         images_of((train,), form, limit_bytes=limit)[0]
-        for limit in (1, len(train.part) * np.prod(form.shape), 300 * np.prod(form.shape))
+        for limit in (1, len(train.part) * int(np.prod(form.shape)), 300 * int(np.prod(form.shape)))
     )
     assert isinstance(streamed, StreamedImages) and isinstance(kept, ImageSet) and isinstance(chosen, ImageSet)
     assert len(streamed) == 300 and streamed.shape == kept.shape and np.array_equal(streamed.labels, kept.labels)

@@ -42,7 +42,7 @@ def test_the_label_is_found_by_its_name_or_as_the_only_column_that_may_be_it() -
         ({"id": (number, [7, 8, 9]), "species": (named, [1, 0, 0])}, [1, 0, 0]),
         ({"species": (number, [0, 1, 2]), "note": (text, ["x", "y", "z"])}, [0, 1, 2]),
     ):
-        part = table_part("set", "train", table(photo=images(), **columns))  # type: ignore[arg-type]
+        part = table_part("set", "train", table(photo=images(), **columns))
         assert part.labels.tolist() == expected and part.labels.dtype == np.int64
 
 

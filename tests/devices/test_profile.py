@@ -33,7 +33,7 @@ SMALL = ProfileRequest(TINY, networks=5)
 ASKED = parse_network("16x16x1/stem8/r1_k3_e2_o8/r2_k7_s22_e3_o32/head16/4")
 
 
-def run(folder: Path, device: FakeDevice, request: ProfileRequest = REQUEST) -> tuple[Table, CampaignFacts]:
+def run(folder: Path, device: FakeDevice, request: ProfileRequest = REQUEST) -> tuple[Table, CampaignFacts | None]:
     """Profiles for as few passes as can be."""
     return profile(folder, device, request, target="fake", minutes=0.0, progress=lambda share, text: None)
 
@@ -138,7 +138,7 @@ def test_a_profiled_space_can_be_fitted_and_predicts_the_device(own: Path) -> No
 
 def test_networks_asked_for_are_measured_with_their_rows(tmp_path: Path) -> None:
     table, campaign = run(tmp_path / "fake", steady(), ProfileRequest(None, asked=(ASKED,)))
-    assert campaign.space is None
+    assert campaign is not None and campaign.space is None
     assert {entry.network for entry in table.networks if entry.role == "asked"} == {format_network(ASKED)}
     assert not [entry for entry in table.networks if entry.role == "sampled"]
     assert table.missing(lower(ASKED).layers) == []
@@ -208,7 +208,7 @@ def test_where_nothing_is_missing_nothing_is_measured(own: Path) -> None:
 def test_a_refused_row_stays_missing_and_is_told(tmp_path: Path) -> None:
     refused = row_key(TINY.layers()[5], device=steady().facts())
     table, campaign = run(tmp_path / "fake", steady(refuses=lambda item: item == refused), SMALL)
-    assert campaign.refused == (refused,)
+    assert campaign is not None and campaign.refused == (refused,)
     assert table.missing(TINY.layers()) == [refused]
 
 
@@ -426,7 +426,7 @@ def test_a_batch_stands_in_keys_and_facts_and_goes_through_the_models_at_once(tm
         table, campaign = run(tmp_path / "batch", watched, request)  # type: ignore[arg-type]
     assert {shape[0] for shape in watched.shapes.values()} == {4}
     assert watched.shapes[format_network(ASKED)] == [4, 1, 16, 16]
-    assert campaign.refused == ()
+    assert campaign is not None and campaign.refused == ()
     assert table.device.batch == read_table(tmp_path / "batch").device.batch == 4
     assert table.rows and all("_b4_" in key for key in table.rows)
     assert table.missing(lower(ASKED).layers) == []

@@ -154,7 +154,7 @@ def _server(folder: Path, **environment: str) -> LocalSshd:
 @pytest.fixture
 def another_server(tmp_path: Path) -> Iterator[StartServer]:
     """Makes a device of a test's own, with more in its sessions' environment."""
-    servers = []
+    servers: list[LocalSshd] = []
 
     def start(**environment: str) -> LocalSshd:
         servers.append(_server(tmp_path / f"server {len(servers)}", **environment))

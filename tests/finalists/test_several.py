@@ -8,7 +8,7 @@ import pytest
 from mnas_evo.errors import RequestError, TrainingFailed
 from mnas_evo.files import read_form
 from mnas_evo.finalists import several
-from mnas_evo.finalists.final_training import TrainingForm, TrainingRequest
+from mnas_evo.finalists.final_training import TrainingForm, TrainingRequest, train_final
 from mnas_evo.finalists.several import Finalist, TrainingsForm, leader, train_several
 from mnas_evo.space.notation import parse_network
 from mnas_evo.training.recipe import load_recipe
@@ -45,7 +45,7 @@ def test_processes_train_what_one_trains(tmp_path: Path) -> None:
 
 
 def test_one_that_fails_keeps_no_other_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = several.train_final
+    real = train_final
 
     def failing(folder: Path, request: TrainingRequest, **told: object) -> object:
         if request.network == SMALL:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import TINY
 from support.known_times import FACTS, SMALL, SyntheticDevice, activations_spill, change_lines, disturbed, known_table
+from support.predictor_form import form_of
 
 from mnas_evo.errors import DamagedFile, RequestError, UnmeasuredOp
 from mnas_evo.latency.borrowing import borrow
@@ -86,7 +87,8 @@ def test_a_device_that_is_a_factor_of_another_is_predicted_from_five_networks(
     folder = written(tmp_path, known_to(other, 5))
     predictor = fit(folder, sources=[other.table.folder])
     assert error_percent(predictor, graphs) < percent
-    assert (predictor.form.rows, predictor.form.sources, predictor.form.networks) == ("borrowed", (source,), 5)
+    form = form_of(predictor)
+    assert (form.rows, form.sources, form.networks) == ("borrowed", (source,), 5)
     stored = load_predictor(folder).predict_graphs(graphs)
     assert stored.value == pytest.approx(predictor.predict_graphs(graphs).value, rel=1e-4)
 
@@ -134,7 +136,7 @@ def test_two_sources_stand_side_by_side(old: Path, rowless: Path, tmp_path: Path
     graphs = [graph for graph in GRAPHS if all(map(other.model.knows, graph.layers))]
     folder = written(tmp_path, known_to(other, 5))
     predictor = fit(folder, sources=[old, rowless])
-    assert predictor.form.sources == ("old", "rowless")
+    assert form_of(predictor).sources == ("old", "rowless")
     assert predictor.model.features.columns[:2] == ("sum old", "sum rowless")
     assert error_percent(predictor, graphs) < 8
     assert error_percent(load_predictor(folder), graphs) == pytest.approx(error_percent(predictor, graphs), rel=1e-3)
@@ -299,4 +301,4 @@ def test_a_fit_without_sources_removes_what_was_borrowed(old: Path, tmp_path: Pa
     assert all((folder / name).exists() for name in FITTED_FILES)
     fit(folder)
     assert not (folder / "borrowed.csv").exists()
-    assert load_predictor(folder).form.rows == "none"
+    assert form_of(load_predictor(folder)).rows == "none"

@@ -88,7 +88,7 @@ def combined(runs: list[tuple[int, Run]]) -> Combined:
 
 def swing(moment: float) -> float:
     """A clock that goes up and down by 15 % in the course of a campaign."""
-    return 1 + 0.15 * np.sin(9 * moment)
+    return float(1 + 0.15 * np.sin(9 * moment))
 
 
 def normal(ms: float, rng: np.random.Generator) -> np.ndarray:

@@ -60,7 +60,7 @@ def test_it_is_not_tried_on_few_networks() -> None:
     rng = np.random.default_rng(0)
     for n, tried in ((FEWEST_NETWORKS - 1, False), (FEWEST_NETWORKS, True)):
         total, coarse = rng.uniform(1, 2, size=n), rng.random((n, 3))
-        left = 0.3 * (total > 1.5)  # as plain as can be
+        left = 0.3 * (total > 1.5).astype(np.float64)  # as plain as can be
         correction, reason, guessed = fit_correction(total, coarse, left, seed=0)
         assert (reason.share > 0) == (correction is not None) == tried == guessed.any()
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from strategies import TINY
 from support.known_times import FACTS, change_lines, known_table, network_ms
+from support.predictor_form import form_of
 
 import mnas_evo
 from mnas_evo.errors import DamagedFile, InUse, RequestError, UnmeasuredOp
@@ -61,11 +62,10 @@ def test_networks_that_were_not_sampled_are_fitted_on_and_never_judged(rows: boo
     prices = []
     for name, ms in (("once", truth), ("thrice", 3 * truth)):
         predictor = fit(written(tmp_path / name, with_asked(table, OUTSIDE, ms=ms)))
-        assert predictor.form.networks == len(predictor.form.measured_ms) == len(predictor.form.predicted_ms) == 20
-        assert np.isfinite(predictor.form.predicted_ms).all()
-        assert max(predictor.form.measured_ms) == pytest.approx(
-            max(entry.time.ms for entry in table.networks), rel=1e-5
-        )
+        form = form_of(predictor)
+        assert form.networks == len(form.measured_ms) == len(form.predicted_ms) == 20
+        assert np.isfinite(form.predicted_ms).all()
+        assert max(form.measured_ms) == pytest.approx(max(entry.time.ms for entry in table.networks), rel=1e-5)
         prices.append(predictor.predict_networks([parse_network(OUTSIDE)]).value[0])
     assert prices[0] == pytest.approx(truth, rel=0.2)
     assert prices[1] > prices[0]
@@ -75,7 +75,7 @@ def test_one_that_was_not_sampled_and_has_no_rows_is_left_out_of_a_table_that_ha
     table = known_table(TINY, networks=20)
     one = fit(written(tmp_path / "one", table))
     more = fit(written(tmp_path / "more", with_asked(table, FAR, ms=3.0)))
-    assert more.form.rows == "own"
+    assert form_of(more).rows == "own"
     assert more.model.additive == one.model.additive
 
 
@@ -87,23 +87,26 @@ def test_rows_that_networks_lack_are_left_out_with_a_note(tmp_path: Path) -> Non
     assert 0 < lacking < 60
     folder = written(tmp_path / "known", replace(table, rows={k: row for k, row in table.rows.items() if k != key}))
     for predictor in (fit(folder), load_predictor(folder)):
-        assert (predictor.form.rows, predictor.form.sources) == ("none", ())
-        assert predictor.form.rows_note is not None
-        assert predictor.form.rows_note.startswith(f"{lacking} of 60 networks have layers without a row, {key} first")
-        assert "mnas-evo profile TARGET --missing" in predictor.form.rows_note
+        form = form_of(predictor)
+        assert (form.rows, form.sources) == ("none", ())
+        assert form.rows_note is not None
+        assert form.rows_note.startswith(f"{lacking} of 60 networks have layers without a row, {key} first")
+        assert "mnas-evo profile TARGET --missing" in form.rows_note
         assert error_percent(predictor) < 6
 
 
 def test_a_table_of_networks_alone_says_so_and_prices_them(tmp_path: Path) -> None:
     folder = written(tmp_path / "known", replace(known_table(TINY, networks=60), rows={}))
     predictor = fit(folder)
-    assert (predictor.form.rows, predictor.form.rows_note) == (
+    form = form_of(predictor)
+    assert (form.rows, form.rows_note) == (
         "none",
         "the table has no rows: layers are priced from measured networks alone",
     )
     assert error_percent(predictor) < 6
     with_rows = fit(written(tmp_path / "rows", known_table(TINY, networks=60)))
-    assert (with_rows.form.rows, with_rows.form.rows_note, with_rows.form.sources) == ("own", None, ("rows",))
+    form = form_of(with_rows)
+    assert (form.rows, form.rows_note, form.sources) == ("own", None, ("rows",))
     assert error_percent(with_rows) < error_percent(predictor) / 3
 
 
@@ -112,7 +115,7 @@ def test_a_row_that_no_network_needs_may_be_lacking(tmp_path: Path) -> None:
     used = {row_key(layer, device=FACTS) for e in table.networks for layer in lower(parse_network(e.network)).layers}
     assert used < set(table.rows)
     predictor = fit(written(tmp_path / "known", replace(table, rows={key: table.rows[key] for key in used})))
-    assert predictor.form.rows == "own"
+    assert form_of(predictor).rows == "own"
     with pytest.raises(UnmeasuredOp):
         predictor.for_space(TINY)
 
@@ -141,7 +144,7 @@ def test_a_table_that_is_in_use_is_not_fitted(tmp_path: Path) -> None:
 
 
 def test_the_learning_curve_ends_with_all_but_a_fifth_of_the_networks(tmp_path: Path) -> None:
-    form = fit(written(tmp_path / "known", known_table(TINY, networks=63))).form
+    form = form_of(fit(written(tmp_path / "known", known_table(TINY, networks=63))))
     assert [point.networks for point in form.curve] == [10, 20, 50]  # 63 less 13
     assert set(CURVE) > {10, 20}
     errors = [point.quality.mape for point in form.curve]
@@ -164,6 +167,6 @@ def test_progress_runs_from_nothing_to_all_and_never_back(tmp_path: Path) -> Non
 def test_another_seed_is_another_fit_of_the_same_device(tmp_path: Path) -> None:
     folder = written(tmp_path / "known", known_table(TINY, networks=30))
     one, other = (fit(folder, seed=seed) for seed in (0, 1))
-    assert (one.form.seed, other.form.seed) == (0, 1)
-    assert one.form.folds != other.form.folds
+    assert (form_of(one).seed, form_of(other).seed) == (0, 1)
+    assert form_of(one).folds != form_of(other).folds
     assert one.for_space(TINY).value(GENES) == pytest.approx(other.for_space(TINY).value(GENES), rel=0.01)

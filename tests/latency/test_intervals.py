@@ -1,6 +1,7 @@
 """Intervals: of the rank that CV+ says, covering what they promise, and wider the farther a network lies."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -161,7 +162,7 @@ def covered_percent(device: SyntheticDevice, *, rows: bool, splits: int, fitted:
 
 
 @pytest.mark.parametrize(("factor", "rows"), [(USUAL.factor, True), (weights_spill, False)], ids=["sums", "cache"])
-def test_nine_measurements_in_ten_lie_in_their_intervals(factor: object, rows: bool) -> None:
+def test_nine_measurements_in_ten_lie_in_their_intervals(factor: Callable[[Graph], float], rows: bool) -> None:
     device = replace(USUAL, factor=factor)
     assert covered_percent(device, rows=rows, splits=50, fitted=50) == pytest.approx(90, abs=3)
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from support.known_times import (
     network_ms,
     row_ms,
 )
+from support.predictor_form import form_of
 
 from mnas_evo.errors import DamagedFile, OtherFormat, RequestError, UnmeasuredOp
 from mnas_evo.latency.contract import Prediction
@@ -152,7 +154,7 @@ def test_networks_are_predicted_without_rows(rowless: Fit) -> None:
 
 
 def test_the_correction_is_left_out_where_sums_tell_all(additive: Fit) -> None:
-    form = additive.load().form
+    form = form_of(additive.load())
     assert (form.correction.share, form.chosen) == (0, "calibrated")
     assert form.correction.gain_percent <= 2 * form.correction.noise_percent
     assert (additive.folder / "correction.txt").read_text() == ""
@@ -164,8 +166,8 @@ def test_the_correction_is_admitted_where_it_lowers_the_error_on_unseen_networks
     predictor = bent.load()
     without = LatencyPredictor(predictor.table, replace(predictor.model, correction=None), predictor.form)
     errors = [np.mean(np.abs(one.for_space(TINY).value(genes) / truth - 1)) for one in (predictor, without)]
-    assert predictor.form.correction.share > 0
-    assert predictor.form.chosen == "combined"
+    assert form_of(predictor).correction.share > 0
+    assert form_of(predictor).chosen == "combined"
     assert errors[0] < errors[1] / 2
 
 
@@ -179,7 +181,7 @@ def test_intervals_hold_the_value_and_nine_measurements_in_ten(any_fit: Fit) -> 
     assert (found.low > 0).all()
     assert np.isfinite(found.high).all()
     assert np.mean((found.low <= measured) & (measured <= found.high)) > 0.85
-    assert 80 <= predictor.form.coverage_percent <= 100
+    assert 80 <= form_of(predictor).coverage_percent <= 100
 
 
 def test_what_it_says_of_itself_is_what_unseen_networks_show(any_fit: Fit) -> None:
@@ -188,11 +190,11 @@ def test_what_it_says_of_itself_is_what_unseen_networks_show(any_fit: Fit) -> No
     noise = 1 + 0.003 * np.random.default_rng(5).standard_normal(len(genes))
     error = 100 * np.mean(np.abs(predictor.for_space(TINY).value(genes) / (any_fit.truth_ms(genes) * noise) - 1))
     # It says what models of four fifths of the networks reach, which is a bit more.
-    assert error / 1.5 < predictor.form.methods["combined"].whole.mape < 2.5 * error
+    assert error / 1.5 < form_of(predictor).methods["combined"].whole.mape < 2.5 * error
 
 
 def test_every_method_stands_beside_the_chosen_one(additive: Fit) -> None:
-    form = additive.load().form
+    form = form_of(additive.load())
     assert set(form.methods) == set(METHODS)
     mape = {name: graded.whole.mape for name, graded in form.methods.items()}
     assert mape["calibrated"] < mape["lightgbm"] < mape["macs"]
@@ -207,7 +209,7 @@ def test_the_plain_sum_stands_there_with_all_its_error(additive: Fit) -> None:
     sums = np.array([sum(table.row_ms(layer) for layer in graph.layers) for graph in graphs])
     measured = np.array([entry.time.ms for entry in table.networks])
     expected = 100 * np.mean(np.abs(sums / measured - 1))
-    assert additive.load().form.methods["sum"].whole.mape == pytest.approx(expected, rel=1e-6)
+    assert form_of(additive.load()).methods["sum"].whole.mape == pytest.approx(expected, rel=1e-6)
 
 
 # One price, however asked
@@ -380,10 +382,10 @@ def test_the_same_measurements_and_seed_give_the_same_files_in_a_second_process(
 
 
 def test_a_new_fit_takes_the_place_of_one_with_a_correction(own_bent: Path) -> None:
-    assert load_predictor(own_bent).form.correction.share > 0
+    assert form_of(load_predictor(own_bent)).correction.share > 0
     assert (own_bent / "correction.txt").stat().st_size > 0
     predictor = fitted(own_bent, known_table(TINY, networks=30))
-    assert (predictor.form.correction.share, (own_bent / "correction.txt").read_text()) == (0, "")
+    assert (form_of(predictor).correction.share, (own_bent / "correction.txt").read_text()) == (0, "")
     assert load_predictor(own_bent).form == predictor.form
 
 
@@ -440,6 +442,7 @@ def test_a_model_of_other_layers_or_features_is_damage_that_is_named(own: Path) 
     path = own / "predictor.json"
     whole = path.read_text()
     form = json.loads(whole)
+    changes: dict[str, Any]
     for changes in (
         {"layers": form["layers"][:-1]},
         {"kinds": form["kinds"][:-1]},

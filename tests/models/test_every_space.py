@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from support.run_networks import as_if_trained, images_for, multiply_adds, outputs, relative_difference
+from support.run_networks import as_if_trained, images_for, multiply_adds, outputs, relative_difference, remove_norm
 from torch import nn
 
 from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions
@@ -23,7 +23,7 @@ def networks_of(name: str, *, n: int, seed: int) -> list[Network]:
 def without_norms(module: GraphNetwork) -> None:
     for part in module.modules():
         if isinstance(getattr(part, "norm", None), nn.BatchNorm2d):
-            part.norm = None
+            remove_norm(part)
 
 
 def check_counts(name: str, *, n: int, seed: int) -> None:

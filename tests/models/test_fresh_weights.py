@@ -5,7 +5,8 @@ from typing import get_args
 
 import pytest
 import torch
-from support.run_networks import images_for
+from support.run_networks import conv_of, images_for, ops_of
+from torch import nn
 
 from mnas_evo.models.fresh_weights import FirstWeights, dirac, dirac_depthwise, initialise
 from mnas_evo.models.torch_network import GraphNetwork
@@ -68,11 +69,12 @@ def test_fresh_weights_have_the_authors_deviations_whatever_the_number_of_classe
     module = GraphNetwork(graph)
     initialise(module, seed=0)
     for layer, built in zip(graph.layers, module.layers, strict=True):
-        for op, one in zip(layer.ops, built.ops, strict=True):
-            if op.kind == "conv" and one.conv.weight.numel() > 5_000:
-                assert one.conv.weight.std().item() == pytest.approx(deviation(op), rel=0.05)
-                assert one.conv.bias is None or not one.conv.bias.any()
-    classifier = module.layers[-1].ops[-1]
+        for op, one in zip(layer.ops, ops_of(built), strict=True):
+            if op.kind == "conv" and (conv := conv_of(one)).weight.numel() > 5_000:
+                assert conv.weight.std().item() == pytest.approx(deviation(op), rel=0.05)
+                assert conv.bias is None or not conv.bias.any()
+    classifier = ops_of(module.layers[-1])[-1]
+    assert isinstance(classifier, nn.Linear)
     assert classifier.weight.abs().max().item() == pytest.approx(1 / math.sqrt(1280), rel=0.01)
     assert 1 / math.sqrt(1280) == pytest.approx(1 / math.sqrt(1000), rel=0.15)  # the authors', of 1,000 classes
     assert not classifier.bias.any()

@@ -39,7 +39,8 @@ def packages_network() -> nn.Module:
     """EfficientNet-Lite0 as efficientnet_lite_pytorch builds it."""
     module = EfficientNet.from_name("efficientnet-lite0")
     module.load_state_dict(torch.load(WEIGHTS, weights_only=True))
-    return module.eval()
+    built: nn.Module = module.eval()
+    return built
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def packages_own(strings: list[str], *, size: int) -> nn.Module:
                 tensor.uniform_(0.5, 2.0, generator=generator)
             elif name.endswith(("running_mean", "bias")):
                 tensor.normal_(0.0, 0.3, generator=generator)
-    return module.eval()
+    built: nn.Module = module.eval()
+    return built
 
 
 @given(strings=block_strings(), size=st.integers(8, 40))

@@ -116,7 +116,8 @@ def test_a_network_moves_no_weight_but_its_own() -> None:
 
 def _alone(supernet: Supernet, network: Network) -> Tensor:
     module: GraphNetwork = supernet.cut_out(network)
-    return module.train()(images_of(network.frame))
+    found: Tensor = module.train()(images_of(network.frame))
+    return found
 
 
 def test_a_smaller_kernel_is_the_middle_of_the_larger() -> None:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import small_networks
-from support.run_networks import images_for, multiply_adds
+from support.run_networks import conv_of, images_for, multiply_adds, ops_of, remove_norm
 from torch import nn
 
 from mnas_evo.models.fresh_weights import initialise
@@ -78,7 +78,7 @@ def test_a_graph_of_one_layer_is_a_network_too() -> None:
 def test_average_pooling_leaves_padding_out_of_its_mean() -> None:
     graph = lower(parse_network("6x6x3/stem4_s1/r1_k3_o4_conv_pool/head8/2"))
     kinds = [op.kind for op in graph.layers[1].ops]
-    pool = GraphNetwork(graph).layers[1].ops[kinds.index("avg_pool")]
+    pool = ops_of(GraphNetwork(graph).layers[1])[kinds.index("avg_pool")]
     ones = torch.ones(1, 4, 6, 6)
     assert torch.equal(pool(ones), ones)
 
@@ -106,13 +106,13 @@ def test_a_kernel_larger_than_its_image_learns_as_torchs_own_convolution(
     kind = "e1_o3" if depthwise else "o3_conv"
     stem = "stem3_s1_same" if padding == "same" else "stem3_s1"
     graph = lower(parse_network(f"{height}x{width}x3/{stem}/r1_k{kernel}_s{stride}{stride}_{kind}/head4/5"))
-    op, convolution = graph.layers[1].ops[0], GraphNetwork(graph).double().layers[1].ops[0]
+    op, convolution = graph.layers[1].ops[0], ops_of(GraphNetwork(graph).double().layers[1])[0]
     top, left, bottom, right = op.pads
     value = torch.randn(2, 3, height, width, dtype=torch.double, requires_grad=True)
-    weight = convolution.conv.weight
+    weight = conv_of(convolution).weight
     padded = nn.functional.pad(value, (left, right, top, bottom))
     plain = nn.functional.conv2d(padded, weight, stride=stride, groups=op.groups)
-    convolution.norm = None
+    remove_norm(convolution)
     gradient = torch.randn_like(plain)
     expected = torch.autograd.grad(plain, (value, weight), gradient)
     torch.testing.assert_close(convolution(value), plain)
@@ -127,13 +127,13 @@ def test_a_1x1_convolution_computes_and_learns_as_torchs_own(images: int, layout
     graph = lower(parse_network("4x4x3/stem8_s1/r1_k3_s11_e3_o16_se0.25/head4/5"))
     module = GraphNetwork(graph).double()
     pointwise = [
-        (one.conv, one)
+        (conv, one)
         for one in module.modules()
-        if isinstance(getattr(one, "conv", None), nn.Conv2d) and one.conv.kernel_size == (1, 1)
+        if isinstance(conv := getattr(one, "conv", None), nn.Conv2d) and conv.kernel_size == (1, 1)
     ]
     assert len(pointwise) == 5 and sum(conv.bias is not None for conv, _ in pointwise) == 2
     for conv, convolution in pointwise:
-        convolution.norm = None
+        remove_norm(convolution)
         value = torch.randn(images, conv.in_channels, 4, 4, dtype=torch.double)
         value = value.contiguous(memory_format=layout).requires_grad_()
         learnt = [value, *conv.parameters()]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def section_ids(page: Page) -> list[str]:
     return [found["id"] for tag, found in page.elements if tag == "section"]
 
 
-def logged(raw: Path) -> list[dict[str, object]]:
+def logged(raw: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (raw / "runs.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
@@ -61,7 +62,7 @@ def test_a_campaign_that_was_broken_off_is_reported_as_far_as_it_came(
     scout, whole = visits
     raw = break_off(tmp_path / "table", after=scout + int(share * (whole - scout)))
     runs = logged(raw)
-    last = max(run["pass"] for run in runs)  # type: ignore[type-var]
+    last = max(run["pass"] for run in runs)
     items = {run["item"] for run in runs} - {REFERENCE}
     here = {run["item"] for run in runs if run["pass"] == last} - {REFERENCE}
     planned = len(list((raw / "models").glob("*.onnx"))) - 1

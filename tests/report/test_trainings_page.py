@@ -11,7 +11,7 @@ from support.report_folders import TRAINED_NETWORKS, TRAINING_REQUESTS, put_test
 from mnas_evo.errors import DamagedFile, TrainingFailed
 from mnas_evo.files import read_form, write_form
 from mnas_evo.finalists import several
-from mnas_evo.finalists.final_training import TrainingForm, TrainingRequest
+from mnas_evo.finalists.final_training import TrainingForm, TrainingRequest, train_final
 from mnas_evo.finalists.several import Finalist, leader, train_several
 from mnas_evo.report.page import write_report
 from mnas_evo.report.palette import dark_by_light
@@ -20,13 +20,13 @@ from mnas_evo.report.trainings import is_trainings
 WHY = "the loss became <nan> in epoch 1"
 
 
-def failing(folder: Path, request: TrainingRequest, **told: object) -> object:
+def failing(folder: Path, request: TrainingRequest, **told: Any) -> object:
     if request.network == TRAINED_NETWORKS["<b>own"] and request.seed == 1:
         raise TrainingFailed(WHY)
     return TRAIN(folder, request, **told)
 
 
-TRAIN = several.train_final
+TRAIN = train_final
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ from mnas_evo.devices.web_server import WebServer
 from mnas_evo.errors import RequestError
 from mnas_evo.latency.fitting import fit
 from mnas_evo.report import watch
+from mnas_evo.report.page import Content
+from mnas_evo.report.section import Section
 from mnas_evo.report.watch import Watched
 
 
@@ -87,12 +89,12 @@ def test_a_file_that_cannot_be_read_leaves_the_last_page_with_a_word(growing: Pa
 
 def test_looking_costs_a_small_share_of_the_time(growing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     moment = 0.0
-    monkeypatch.setattr(watch.time, "monotonic", lambda: moment)
+    monkeypatch.setattr("mnas_evo.report.watch.time.monotonic", lambda: moment)
 
-    def takes_two_seconds(folder: Path) -> watch.Content:
+    def takes_two_seconds(folder: Path) -> Content:
         nonlocal moment
         moment += 2.0
-        return watch.Content((watch.Section("summary", f"Read at {moment} s", ()),))
+        return Content((Section("summary", f"Read at {moment} s", ()),))
 
     monkeypatch.setattr(watch, "read_content", takes_two_seconds)
     site = Watched(growing)
@@ -109,10 +111,8 @@ def test_a_campaign_that_writes_nothing_more_is_told_by_the_clock(
     growing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moment, said = 0.0, "running"
-    monkeypatch.setattr(watch.time, "monotonic", lambda: moment)
-    monkeypatch.setattr(
-        watch, "read_content", lambda folder: watch.Content((watch.Section("summary", "Summary", (said,)),))
-    )
+    monkeypatch.setattr("mnas_evo.report.watch.time.monotonic", lambda: moment)
+    monkeypatch.setattr(watch, "read_content", lambda folder: Content((Section("summary", "Summary", (said,)),)))
     site = Watched(growing)
     first = asked(site)
     said, moment = "broken off", 200.0

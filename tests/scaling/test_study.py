@@ -317,7 +317,7 @@ def _valued(point: Point, ms: float | None, top1: float | None) -> Point:
     return replace(point, ms=ms, top1=top1, high_ms=None if ms is None else 1.1 * ms)
 
 
-FASTER_NARROW = {
+FASTER_NARROW: dict[tuple[float, int], tuple[float | None, float | None]] = {
     (0.5, 224): (2.0, 60.0),
     (1.0, 224): (8.0, 90.0),
     (1.0, 96): (2.0, 50.0),

@@ -88,7 +88,7 @@ def test_what_breaks_a_limit_on_accuracy_is_paid_for_and_kept_off_the_front(tmp_
     searched(tmp_path / "a", problem(limits={"top1": 90.0}), evaluations=30)
     with Archive(tmp_path / "a") as archive:
         assert any(tell.values["top1"].value < 90 for tell in archive.tells())
-        assert all(candidate.top1 >= 90 for candidate in candidates(archive))
+        assert all(candidate.top1 is not None and candidate.top1 >= 90 for candidate in candidates(archive))
 
 
 def test_an_impossible_limit_names_the_nearest_feasible_value() -> None:
@@ -117,6 +117,7 @@ def test_the_front_of_a_search_is_mutually_non_dominated_and_takes_measured_late
     with Archive(tmp_path / "a") as archive:
         best = front(candidates(archive), ("top1", "latency_ms"))
         for a, b in itertools.permutations(best, 2):
+            assert a.top1 is not None and b.top1 is not None and a.latency_ms is not None and b.latency_ms is not None
             assert not (a.top1 >= b.top1 and a.latency_ms <= b.latency_ms)
         # What was measured alone counts then: predictions neither stay on the front nor push anything off it.
         slow, fine = best[0].network, best[-1].network

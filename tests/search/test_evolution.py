@@ -1,6 +1,7 @@
 """Regularized evolution: who dies, who is born, and how several targets take turns."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from mnas_evo.space.space import Genes
 REWARD = Reward("soft", 1.0, top1_at=0, cost_at=1)
 
 
-def made(seed: int = 0, **settings: int) -> Evolution:
+def made(seed: int = 0, **settings: Any) -> Evolution:
     return Evolution(SPACE, EvolutionSettings(**settings), REWARD, rng=np.random.default_rng(seed))
 
 
@@ -82,7 +83,7 @@ def test_it_never_asks_twice_even_with_one_best_parent() -> None:
 
 
 def test_several_targets_have_a_searcher_each_and_take_turns() -> None:
-    settings = {"population": 4, "sample": 4, "batch": 4}
+    settings: dict[str, Any] = {"population": 4, "sample": 4, "batch": 4}
     both = evolution(problem(), EvolutionSettings(target=(0.5, 2.0), **settings), seed=7)
     alone = evolution(problem(), EvolutionSettings(target=(0.5,), **settings), seed=7)
     assert isinstance(both, TakingTurns) and isinstance(alone, Evolution)
@@ -169,6 +170,6 @@ def test_one_searcher_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"population": 1}, {"sample": 0}, {"batch": 0}])
-def test_settings_that_leave_nothing_to_choose_from_are_refused(settings: dict[str, int]) -> None:
+def test_settings_that_leave_nothing_to_choose_from_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="greater than or equal"):
         EvolutionSettings(**settings)

@@ -25,7 +25,8 @@ CORNERS = SPACE.sample(3, rng=np.random.default_rng(99))
 
 def three(genes: Genes) -> Matrix:
     """Three objectives that fight each other: the shares of genes that are not those of three corners."""
-    return (genes[:, None] != CORNERS[None]).mean(axis=2)
+    shares: Matrix = (genes[:, None] != CORNERS[None]).mean(axis=2)
+    return shares
 
 
 def driven(

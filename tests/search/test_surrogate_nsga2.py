@@ -95,7 +95,7 @@ def test_what_misses_a_limit_on_accuracy_is_learned_from_and_then_avoided() -> N
         ]
         searcher.tell(genes, outcomes)
         shares.append(float(within.mean()))
-    assert np.mean(shares[-4:]) > max(0.8, np.mean(shares[:3]))
+    assert np.mean(shares[-4:]) > max(0.8, float(np.mean(shares[:3])))
 
 
 @pytest.mark.parametrize(

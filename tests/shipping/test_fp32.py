@@ -10,7 +10,7 @@ import torch
 from support.foreign_state_dicts import EXCITED
 from support.run_networks import as_if_trained, session
 
-from mnas_evo.data.datasets import search_data
+from mnas_evo.data.datasets import ImageSet, search_data
 from mnas_evo.errors import MnasEvoError, RequestError
 from mnas_evo.finalists.final_training import TrainingRequest, train_final
 from mnas_evo.models.torch_network import GraphNetwork, ModuleOptions
@@ -44,7 +44,9 @@ def test_the_exported_file_classifies_as_torch_does_with_onnxruntime_alone(folde
     metadata = runtime.get_modelmeta().custom_metadata_map
     assert metadata["network"] == format_network(REQUEST.network)
     assert json.loads(metadata["classes"]) == list("0123456789")
-    images = search_data("digits").validation.images[:50]
+    validation = search_data("digits").validation
+    assert isinstance(validation, ImageSet)
+    images = validation.images[:50]
     mean, deviation = (
         np.array(json.loads(metadata[name]), np.float32)[:, None, None] for name in ("mean", "deviation")
     )

@@ -1,5 +1,6 @@
 """Times taken in turn, and what can be said of their ratio."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from mnas_evo.shipping.processor import has_int8_dot_products, processor_name
 
 def test_every_way_has_its_turn_in_both_orders_as_often_as_the_others() -> None:
     order: list[str] = []
-    times = time_in_turn({name: lambda name=name: order.append(name) for name in ("a", "b", "c")}, seconds=0.0)
+    times = time_in_turn({name: partial(order.append, name) for name in ("a", "b", "c")}, seconds=0.0)
     assert [len(column) for column in times.values()] == [11, 11, 11]
     turns = [name for before, name in zip(["", *order], order, strict=False) if name != before]
     assert turns[:12] == ["a", "b", "c", "a", "b", "c", "b", "a", "b", "c", "b", "a"]  # warm-ups, then to and fro

@@ -21,7 +21,7 @@ def judge(content: bytes, *, more: float = 0.0) -> tuple[float, float]:
 
 def test_int8_that_loses_little_is_tried_once() -> None:
     found = quantise_within(quantise, judge, GROUPS, may_lose_points=2.0)
-    assert found.trials == (found.trial,) == (Trial(BASE, pytest.approx(1.8), pytest.approx(0.018)),)
+    assert found.trials == (found.trial,) == (Trial(BASE, pytest.approx(1.8), pytest.approx(0.018)),)  # type: ignore[arg-type]
     assert json.loads(found.content) == ["stem"]
 
 

@@ -44,7 +44,9 @@ def test_any_spaces_rows_are_the_layers_of_its_architectures(space: SearchSpace)
 @given(spaces())
 def test_any_spaces_architectures_are_reached_by_walking_neighbours(space: SearchSpace) -> None:
     genes = space.canonical(every_genome(space)[:1])
-    near = {tuple(row): [] for row in space.canonical(every_genome(space))}
+    near: dict[tuple[int, ...], list[tuple[int, ...]]] = {
+        tuple(row): [] for row in space.canonical(every_genome(space))
+    }
     for genome in near:
         near[genome] = [tuple(row) for row in neighbours(space, np.array(genome))]
     assert walked(near, tuple(genes[0])) == set(near)

@@ -109,8 +109,9 @@ def test_a_network_whose_first_block_does_not_take_the_stem_is_refused_with_both
     "name", ["height", "width", "channels", "stem_channels", "stem_stride", "head_channels", "classes"]
 )
 def test_a_size_below_1_is_named(name: str) -> None:
+    change: dict[str, Any] = {name: 0}
     with pytest.raises(SpaceError, match=f"{name} is 1 to [0-9]+, not 0"):
-        replace(Frame(), **{name: 0})
+        replace(Frame(), **change)
 
 
 @given(networks(), frames())
@@ -179,5 +180,6 @@ def test_a_block_that_only_grows_too_wide_is_refused_too() -> None:
 
 @pytest.mark.parametrize("name", ["height", "channels", "stem_stride", "head_channels", "classes"])
 def test_what_the_notation_has_no_digits_for_is_no_frame(name: str) -> None:
+    change: dict[str, Any] = {name: 10**7}
     with pytest.raises(SpaceError, match=f"{name} is 1 to"):
-        replace(Frame(), **{name: 10**7})
+        replace(Frame(), **change)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from strategies import TINY
 
-from mnas_evo.space.architecture import Block
+from mnas_evo.space.architecture import Block, BlockOp
 from mnas_evo.space.choices import BlockChoices
 from mnas_evo.space.space import SearchSpace
 
@@ -39,7 +39,7 @@ def one_block(choices: BlockChoices) -> SearchSpace:
         ("mbconv_e99_k11", "mbconv", 11, 99),
     ],
 )
-def test_an_op_gives_the_block_that_it_names(op: str, kind: str, kernel: int, expansion: int) -> None:
+def test_an_op_gives_the_block_that_it_names(op: str, kind: BlockOp, kernel: int, expansion: int) -> None:
     expected = Block(kind, kernel, expansion, 0.25, "pool", 16, 24, 2, 2)
     assert only_block(replace(ONE, ops=(op,))) == expected
 

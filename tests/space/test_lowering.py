@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -67,10 +68,11 @@ def test_a_network_can_be_built_from_its_json_alone(network: Network) -> None:
     shape, layers = tuple(read["in_shape"]), []
     for layer, entry in zip(graph.layers, read["layers"], strict=True):
         assert all(set(op) == names for op in entry["ops"])
-        ops = [
-            Op(**{name: tuple(value) if isinstance(value, list) else value for name, value in op.items()})
+        values: list[dict[str, Any]] = [
+            {name: tuple(value) if isinstance(value, list) else value for name, value in op.items()}
             for op in entry["ops"]
         ]
+        ops = [Op(**each) for each in values]
         layers.append(Layer(layer.spec, shape, tuple(ops)))
         shape = layers[-1].out_shape
     assert Graph(graph.in_shape, tuple(layers), tuple(entry["place"] for entry in read["layers"])) == graph

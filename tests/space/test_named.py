@@ -43,9 +43,10 @@ def test_efficientnet_lite0_has_its_published_number_of_parameters() -> None:
 @pytest.mark.parametrize("expansion", [3, 6])
 def test_a1_with_one_kind_of_layer_has_a1s_widths_and_depths(expansion: int, kernel: int) -> None:
     network, a1 = named_network(f"a1-mbconv{expansion}-k{kernel}"), named_network("mnasnet-a1")
-    alike = {"kernel": kernel, "expansion": expansion, "se_ratio": 0.0}
     assert network.frame == a1.frame
-    assert network.architecture.blocks == tuple(replace(block, **alike) for block in a1.architecture.blocks)
+    assert network.architecture.blocks == tuple(
+        replace(block, kernel=kernel, expansion=expansion, se_ratio=0.0) for block in a1.architecture.blocks
+    )
 
 
 # Scaled, as others published it. torchvision 0.28, timm 1.0.31.

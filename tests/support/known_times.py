@@ -230,7 +230,7 @@ def weights_spill(graph: Graph) -> float:
 
 def activations_spill(graph: Graph) -> float:
     """Slower and slower the more elements are alive at once, up to 1.5 times."""
-    return 1 + 0.5 / (1 + np.exp(-(graph.peak_elements - 20_000) / 5_000))
+    return float(1 + 0.5 / (1 + np.exp(-(graph.peak_elements - 20_000) / 5_000)))
 
 
 DEVICES = (

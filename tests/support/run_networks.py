@@ -36,6 +36,26 @@ def as_if_trained(graph: Graph, *, options: ModuleOptions | None = None) -> Grap
     return module.eval()
 
 
+def ops_of(layer: nn.Module) -> nn.ModuleList:
+    """The modules of a built layer's ops, in their order."""
+    ops = layer.ops
+    assert isinstance(ops, nn.ModuleList)
+    return ops
+
+
+def conv_of(convolution: nn.Module) -> nn.Conv2d:
+    """What a convolution with padding and norm convolves with."""
+    conv = convolution.conv
+    assert isinstance(conv, nn.Conv2d)
+    return conv
+
+
+def remove_norm(convolution: nn.Module) -> None:
+    """Takes a convolution's norm away, where it has one."""
+    if convolution.norm is not None:
+        convolution.register_module("norm", None)
+
+
 def images_for(graph: Graph, *, n: int = 2) -> Tensor:
     """Standard normal images of a graph's input shape."""
     return torch.randn(n, *graph.in_shape, generator=torch.Generator().manual_seed(2))
@@ -66,4 +86,4 @@ def multiply_adds(network: GraphNetwork, images: Tensor) -> int:
     """Multiply-adds of one image, as torch counts what it runs."""
     with FlopCounterMode(display=False) as counted:
         network(images[:1])
-    return counted.get_total_flops() // 2
+    return int(counted.get_total_flops()) // 2

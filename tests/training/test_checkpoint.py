@@ -178,7 +178,7 @@ def test_an_untrained_network_is_the_same_for_a_seed_and_takes_images_of_its_cha
     one, again, other = (untrained(network, seed=seed) for seed in (4, 4, 5))
     pixels = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None].expand(2, channels, 8, 8)
     images = one.normalisation.apply(pixels)
-    assert (images.shape, images.min(), images.max()) == ((2, channels, 8, 8), -1, 1)
+    assert images.shape == (2, channels, 8, 8) and (images.min().item(), images.max().item()) == (-1, 1)
     logits = [outputs(checkpoint.module, images) for checkpoint in (one, again, other)]
     assert torch.equal(logits[0], logits[1]) and not torch.equal(logits[0], logits[2])
     assert logits[0].shape == (2, 3) and logits[0].isfinite().all()

@@ -33,7 +33,9 @@ class Stopped(BaseException):
 
 def small() -> tuple[ImageSet, ImageSet]:
     data = search_data("digits")
-    return data.train, data.validation.rows(np.arange(0, 360, 2))
+    validation = data.validation.rows(np.arange(0, 360, 2))
+    assert isinstance(data.train, ImageSet) and isinstance(validation, ImageSet)
+    return data.train, validation
 
 
 def trained(
