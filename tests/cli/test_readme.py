@@ -1,7 +1,7 @@
 """The README's commands run, in the order they stand there, each going on from what the one before left."""
 
+import re
 import subprocess
-import sys
 import venv
 from pathlib import Path
 from typing import Any
@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.documented_commands import ROOT, blocks, commands, quick, run_all
+from support.documented_commands import README, TUTORIAL, blocks, commands, quick, run_all
 
 from mnas_evo.data import datasets
 from mnas_evo.data.decoding import Form, decode
 from mnas_evo.data.parts import Encoded, Part
-from mnas_evo.finalists.final_training import TrainingRequest, train_final
 from mnas_evo.shipping.export import Int8Request, export
 from mnas_evo.shipping.fp32 import export_onnx
 from mnas_evo.space.notation import parse_network
-from mnas_evo.training.checkpoint import Checkpoint, load_checkpoint, untrained
-from mnas_evo.training.recipe import load_recipe
+from mnas_evo.training.checkpoint import Checkpoint, untrained
 
-README = ROOT / "README.md"
 COMMANDS = [arguments for arguments in commands(README) if arguments[0] != "demo"]  # which has tests of its own
 (SNIPPET,) = blocks(README, "python")
 IMAGE = 7  # of the test digits
+LOOKING = ("describe", "spaces", "tables")
+RANKING = ("supernet", "rank-check")
+TABLE = "amd-epyc-onnxruntime"  # built in, of the space digits
 
 
 def test_the_readme_shows_the_whole_path() -> None:
@@ -34,13 +34,36 @@ def test_the_readme_shows_the_whole_path() -> None:
     assert list(dict.fromkeys(name for name in shown if name in path)) == path
 
 
-def test_the_readmes_commands_run_with_small_budgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_of_the_readme_is_run_by_a_test() -> None:
+    tutorials = [[re.sub(r"#\d+", "#1", word) for word in arguments] for arguments in commands(TUTORIAL)]
+    for arguments in COMMANDS:
+        plain = [word for word in arguments if word != "--by-block"]  # tests/cli/test_commands.py
+        assert plain in tutorials or arguments[0] in LOOKING or arguments in ranking(), arguments
+
+
+def ranking() -> list[list[str]]:
+    """The README's commands on supernets, from the first of them on."""
+    first = next(number for number, arguments in enumerate(COMMANDS) if arguments[0] in RANKING)
+    return COMMANDS[first:]
+
+
+def test_the_readmes_commands_that_look_at_something_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    run_all([quick(arguments) for arguments in COMMANDS])
-    assert (tmp_path / "models" / "first" / "model.onnx").exists()
-    checkpoint = load_checkpoint(tmp_path / "models" / "first" / "model.pt")
-    assert snippet_says(sys.executable, "model.onnx", tmp_path) == checkpoint_says(checkpoint)
-    assert snippet_says(sys.executable, "model.int8.onnx", tmp_path) in checkpoint.classes
+    run_all([arguments for arguments in COMMANDS if arguments[0] in LOOKING])
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ("MBConv6", "fashion-mnist", TABLE))
+
+
+@pytest.mark.slow
+def test_the_readmes_supernet_commands_run_with_small_budgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = {"my-device": TABLE, "digits": "digits@100"}
+    for arguments in ranking():
+        pairs = zip(["", *arguments], arguments, strict=False)
+        run_all([quick([small.get(word, word) if before != "--space" else word for before, word in pairs])])
+    assert (tmp_path / "runs" / "shared" / "archive.sqlite").exists()
 
 
 def checkpoint_says(checkpoint: Checkpoint) -> str:
@@ -64,8 +87,7 @@ def snippet_says(python: str, model: str, folder: Path) -> str:
 @pytest.mark.slow
 def test_the_snippet_needs_onnxruntime_numpy_and_pillow_alone(tmp_path: Path) -> None:
     network = parse_network("32x32x1/stem8/r1_k3_s22_e3_o16_se0.25/r1_k5_s22_o24_pool_conv/head32/10")
-    train_final(tmp_path / "training", TrainingRequest(network, "digits", load_recipe("quick")))
-    checkpoint = load_checkpoint(tmp_path / "training" / "model.pt")
+    checkpoint = untrained(network, seed=0)
     export(checkpoint, tmp_path / "models" / "first" / "model.onnx", data="digits", int8=Int8Request(), seconds=0.0)
     venv.create(tmp_path / "venv", with_pip=True)
     python = str(tmp_path / "venv" / "bin" / "python")
@@ -107,10 +129,3 @@ def test_the_snippet_reads_an_image_as_the_project_does(
     found = names["pixels"].transpose(2, 0, 1) * 127.5 + 127.5
     assert found.shape == read.shape
     assert np.abs(found - read).max() < 1e-3
-
-
-@pytest.mark.slow
-def test_the_readmes_commands_run_as_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    tutorials = commands(ROOT / "docs" / "tutorial.md")  # run as they are written by its own test
-    run_all([quick(arguments) if arguments in tutorials else arguments for arguments in COMMANDS])
