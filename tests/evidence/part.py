@@ -37,15 +37,6 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What is checked, in a sentence, and its cases for a seed."""
-
-    name: str
-    law: str
-    cases: Callable[[int], Sequence[Case]]
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
     """A finished case: its figures or its fault, and the processor time of this process and its children."""
 
@@ -53,6 +44,16 @@ class Result:
     figures: Figures
     fault: str
     cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is checked, in a sentence, its cases for a seed, and a sentence on all results where there is one."""
+
+    name: str
+    law: str
+    cases: Callable[[int], Sequence[Case]]
+    summary: Callable[[Sequence[Result]], str] = lambda results: ""
 
 
 def cpu_seconds() -> float:
@@ -113,10 +114,11 @@ def table(part: Part, seed: int, cases: Sequence[Case], results: Mapping[str, Re
         for result in done
     ]  # fmt: skip
     minutes = sum(result.cpu_seconds for result in done) / 60
+    total = f"{len(done)} of {len(cases)} cases, {faults} faults, {minutes:.1f} processor minutes."
     return "\n".join([
         f"# {part.name}", "", part.law, "",
         f"`make evidence PART={part.name}`, {date.today()}, seed {seed}, {_machine()}.",
-        f"{len(done)} of {len(cases)} cases, {faults} faults, {minutes:.1f} processor minutes.", "",
+        f"{total} {part.summary(done)}".rstrip(), "",
         f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows), "",
     ])  # fmt: skip
 
