@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from selenium import webdriver
 from strategies import TINY
-from support.chromium import NEEDED, chromium, complaints, hand, needs_the_web_runtime, shown, wait_for_state
+from support.chromium import NEEDED, complaints, hand, needs_the_web_runtime, shown, wait_for_state
 from support.page_client import Opener, StandInPage, stub_runtime
 
 from mnas_evo.devices import web_server
@@ -25,23 +25,20 @@ from mnas_evo.latency.runs import Plan, Run, Visit
 from mnas_evo.models.onnx_writer import SharedWeights, onnx_model
 from mnas_evo.space.lowering import lower
 
-pytestmark = NEEDED
+pytestmark = [*NEEDED, pytest.mark.xdist_group("chromium: devices")]
 SHAPE = (1, TINY.frame.channels, TINY.frame.height, TINY.frame.width)
 
 Serve = Callable[..., BrowserDevice]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
+@pytest.fixture(scope="module", autouse=True)
+def _web_runtime() -> None:
     needs_the_web_runtime()
-    with chromium(acceptInsecureCerts=True) as driver:
-        yield driver
 
 
 @pytest.fixture
 def serve(browser: webdriver.Chrome) -> Iterator[Serve]:
     """Makes a device whose address the browser opens."""
-    browser.get_log("browser")  # what earlier tests left there
     with ExitStack() as stack:
 
         def make(**options: Any) -> BrowserDevice:

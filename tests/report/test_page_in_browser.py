@@ -1,7 +1,6 @@
 """The report as a browser shows it: drawn, without a complaint, at the width of a desk and of a hand."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,19 +8,13 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
-from support.chromium import NEEDED, chromium
+from support.chromium import NEEDED
 from support.opened_page import SIZES, drawn_figures, open_page, overhang, point_at, prefers, severe
 
 from mnas_evo.report.page import write_report
 from mnas_evo.search.run import archive_path
 
-pytestmark = NEEDED
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    with chromium() as found:
-        yield found
+pytestmark = [*NEEDED, pytest.mark.xdist_group("chromium: one page")]
 
 
 @pytest.fixture(params=SIZES)
