@@ -102,7 +102,7 @@ def check_killed_demo(folder: Path, size: Size) -> int:
 
 
 def _start(demo: Path, size: Size) -> subprocess.Popen[bytes]:
-    command = [SCRIPT, "demo", "--out", str(demo), *size.options]
+    command = [str(SCRIPT), "demo", "--out", str(demo), *size.options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
 
 
@@ -133,7 +133,7 @@ def _evaluated_without_a_kill(killed: Path, run: Path) -> list[Evaluation]:
         "algorithm": asked["algorithm"],
         "population": asked["settings"]["population"],
         "evaluations": asked["evaluations"],
-        "workers": 2,
+        "workers": 1,  # in its own process: how many there are changes nothing, and each costs its imports
         "run": run,
     }
     command = [str(SCRIPT), "search"]

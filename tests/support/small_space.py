@@ -3,7 +3,7 @@
 TEXT = """
 format = 1
 name = "few-rows"
-input = [32, 32, 1]
+input = [16, 16, 1]
 classes = 10
 stem = { channels = 8, stride = 2 }
 activation = "relu"
