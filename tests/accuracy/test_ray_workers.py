@@ -33,16 +33,26 @@ pytestmark = pytest.mark.xdist_group("ray")
 
 @dataclass(frozen=True)
 class Noted(ByParams):
-    """Notes in a folder, which all nodes share, on which node each evaluation begins."""
+    """Notes in a folder, which all nodes share, on which node each evaluation begins.
+
+    None ends before one has begun on each node of `together`. The second on `lost` ends with that node only.
+    """
 
     folder: Path = Path()
     resources: Mapping[str, float] = field(default_factory=dict)
+    together: tuple[str, ...] = ()
+    lost: str = ""
 
     def evaluate(self, network: Network, *, seed: int) -> Evaluation:
         import ray
 
         node = ray.get_runtime_context().get_node_id()
         (self.folder / f"{node}-{uuid.uuid4().hex}").touch()
+        until = time.monotonic() + 60  # workers take seconds to start
+        while not all(map(self.begun, self.together)) and time.monotonic() < until:
+            time.sleep(0.02)
+        if node == self.lost and self.begun(node) >= 2:
+            time.sleep(60)
         return super().evaluate(network, seed=seed)
 
     def begun(self, node: str = "") -> int:
@@ -211,17 +221,17 @@ def test_what_an_evaluator_needs_decides_where_it_runs(tmp_path: Path, three: Th
 
 @pytest.mark.slow
 def test_a_node_lost_in_the_middle_of_a_search_changes_nothing(tmp_path: Path, three: Three) -> None:
-    dear = Noted(fails=0.1, pause_seconds=1.5, folder=tmp_path / "begun")  # workers take seconds to start
+    nodes = tuple(node.node_id for node in three.nodes)
+    lost = three.nodes.pop()
+    dear = Noted(fails=0.1, folder=tmp_path / "begun", together=nodes, lost=lost.node_id)
     dear.folder.mkdir()
     target = Problem(**{**vars(problem(fails=0.1)), "dear": dear})
-    nodes = list(three.nodes)
-    lost = three.nodes.pop()
     losing = when(lambda: dear.begun(lost.node_id) >= 2, lambda: three.cluster.remove_node(lost, allow_graceful=False))
     there = searched(tmp_path / "there", target, workers=three.address)
     losing.join()
     assert any(tell.kind == "failure" and "nan" in tell.message for tell in there)
     assert there == searched(tmp_path / "here", problem(fails=0.1), workers=1)
-    assert all(dear.begun(node.node_id) for node in nodes)
+    assert all(map(dear.begun, nodes))
     assert dear.begun() > EVALUATIONS, "what was lost with the node began again elsewhere"
 
 
