@@ -26,6 +26,7 @@ class Size:
     batch: int
     profiled_lines: int  # of the campaign, the pilot run's aside
     remeasured_lines: int = 20
+    patience_seconds: int = 600  # for a stage to begin
 
     def is_under_way(self, stage: str, folder: Path) -> bool:
         """Whether a stage has begun, as seen from outside."""
@@ -43,7 +44,7 @@ class Size:
 
 
 STAGES = ("profiling", "fitting", "searching", "re-measuring", "training")
-WHOLE = Size((), batches=3, batch=16, profiled_lines=1500)
+WHOLE = Size((), batches=3, batch=16, profiled_lines=1500, patience_seconds=3600)
 
 
 def lines(folder: Path, pattern: str) -> int:
@@ -86,7 +87,7 @@ def check_killed_demo(folder: Path, size: Size) -> int:
     for stage in STAGES:
         _kill_in(stage, demo, size)
     process = _start(demo, size)
-    output = process.communicate(timeout=900)[0].decode()
+    output = process.communicate(timeout=2 * size.patience_seconds)[0].decode()
     assert process.returncode == 0, output
     for word in ("device", "noise ceiling", "predictor", "chosen", "test top-1", "report", "ONNX"):
         assert word in output
@@ -97,7 +98,7 @@ def check_killed_demo(folder: Path, size: Size) -> int:
     assert [(batch, slot) for batch, slot, _, _ in rows] == [
         (batch, slot) for batch in range(size.batches) for slot in range(size.batch)
     ]
-    assert _evaluated_without_a_kill(demo / "run", folder / "whole") == rows
+    assert _evaluated_without_a_kill(demo / "run", folder / "whole", size) == rows
     return len(rows)
 
 
@@ -108,11 +109,15 @@ def _start(demo: Path, size: Size) -> subprocess.Popen[bytes]:
 
 def _kill_in(stage: str, demo: Path, size: Size) -> None:
     process = _start(demo, size)
-    deadline = time.monotonic() + 600
-    while not size.is_under_way(stage, demo):
-        assert process.poll() is None, f"ended before {stage}: {process.communicate()[0].decode()}"
-        assert time.monotonic() < deadline, f"{stage} was not reached"
-        time.sleep(0.01)
+    deadline = time.monotonic() + size.patience_seconds
+    try:
+        while not size.is_under_way(stage, demo):
+            assert process.poll() is None, f"ended before {stage}: {process.communicate()[0].decode()}"
+            assert time.monotonic() < deadline, f"{stage} was not reached"
+            time.sleep(0.01)
+    except BaseException:
+        process.kill()
+        raise
     os.kill(process.pid, signal.SIGKILL)  # the process alone: what it started has to end by itself
     process.communicate(timeout=60)
     before = tells(demo)
@@ -123,7 +128,7 @@ def _kill_in(stage: str, demo: Path, size: Size) -> None:
     assert tells(demo) == before
 
 
-def _evaluated_without_a_kill(killed: Path, run: Path) -> list[Evaluation]:
+def _evaluated_without_a_kill(killed: Path, run: Path, size: Size) -> list[Evaluation]:
     """Evaluations of the same search on the same table, never killed."""
     asked = json.loads((killed / "run.json").read_text())
     options = {
@@ -139,6 +144,6 @@ def _evaluated_without_a_kill(killed: Path, run: Path) -> list[Evaluation]:
     command = [str(SCRIPT), "search"]
     for name, value in options.items():
         command += [f"--{name}", str(value)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * size.patience_seconds)
     assert done.returncode == 0, done.stderr
     return evaluated(run)
