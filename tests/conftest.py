@@ -1,9 +1,14 @@
 """What holds for every test: the CPU, one thread, its own random numbers, and how many examples Hypothesis tries."""
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from selenium import webdriver
 
 pytest_plugins = ["support.processor_time"]
 
@@ -31,3 +36,30 @@ def pytest_runtest_setup() -> None:
     import torch
 
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def chromium_of_this_process() -> Iterator["webdriver.Chrome"]:
+    """The one browser of this process; tests ask for `browser`."""
+    from support.chromium import chromium
+
+    with chromium(acceptInsecureCerts=True) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def window(chromium_of_this_process: "webdriver.Chrome") -> Iterator["webdriver.Chrome"]:
+    """A module's own window of it, without anything that other modules stored."""
+    from support.chromium import new_window
+
+    with new_window(chromium_of_this_process) as found:
+        yield found
+
+
+@pytest.fixture
+def browser(window: "webdriver.Chrome") -> "webdriver.Chrome":
+    """A browser as large, bright and silent as a new one."""
+    from support.chromium import reset
+
+    reset(window)
+    return window

@@ -7,14 +7,11 @@ import typer
 
 from mnas_evo.cli.terminal import print_table, stage
 
-SPACE = "digits"
 DATA = "digits"
 TARGET = "local"
-ACCURACY = f"proxy:{DATA},epochs=6,recipe=quick"
-PROFILE_MINUTES = 1.5
-NETWORKS = 100
-EVALUATIONS = 48
-POPULATION = 16
+PROFILING_SHARE = 0.6  # of the time on the device; re-measuring takes the rest
+GENERATIONS = 3
+POPULATION = 16  # at most, so that a search that is given more evaluations later resumes
 FINALISTS = 12
 RECIPE = "digits"
 
@@ -25,11 +22,25 @@ def demo(
     target_ms: Annotated[
         float | None, typer.Option(help="Latency budget, ms; the front's knee is chosen without.")
     ] = None,
+    space: Annotated[str, typer.Option(help="A space's name or TOML file, for grey images and 10 classes.")] = "digits",
+    networks: Annotated[int, typer.Option(help="Networks to measure, on which the predictor is fitted.", min=10)] = 100,
+    minutes: Annotated[
+        float,
+        typer.Option(
+            help="Time on the device: three fifths to profile, two fifths to re-measure. 0 takes the fewest passes.",
+            min=0,
+        ),
+    ] = 2.5,
+    evaluations: Annotated[int, typer.Option(help="Networks that the search trains.", min=6)] = 48,
+    trial_epochs: Annotated[int, typer.Option(help="Epochs of each network that the search trains.", min=1)] = 6,
+    epochs: Annotated[int, typer.Option(help="Epochs of the final training.", min=1)] = 40,
 ) -> None:
     """The whole job, small, on this machine: profile, fit, search, re-measure, train, export, report.
 
     Data: 1,797 scans of handwritten digits that come with scikit-learn. Five minutes or so on two cores. Stopped or
-    killed at any moment, the same command goes on where it was.
+    killed at any moment, the same command resumes.
+
+    Example: mnas-evo demo --evaluations 12 --trial-epochs 1 --epochs 10 --minutes 0.5
     """
     from mnas_evo.devices.profile import ProfileRequest, profile
     from mnas_evo.devices.target import opened, parse_target
@@ -50,36 +61,45 @@ def demo(
     from mnas_evo.training.recipe import load_recipe
 
     table, run, training = out / "table", out / "run", out / "training"
-    space, target = load_space(SPACE), parse_target(TARGET)
+    loaded, target = load_space(space), parse_target(TARGET)
     with opened(target) as device:
         with stage("profiling") as report:
-            request = ProfileRequest(space, networks=NETWORKS)
-            measured, _ = profile(table, device, request, target=str(target), minutes=PROFILE_MINUTES, progress=report)
+            request = ProfileRequest(loaded, networks=networks)
+            measured, _ = profile(
+                table, device, request, target=str(target), minutes=PROFILING_SHARE * minutes, progress=report
+            )
         with stage("fitting") as report:
-            report(0.0, f"{NETWORKS} networks")
+            report(0.0, f"{networks} networks")
             try:
                 predictor = load_predictor(table)
             except RequestError:  # none yet, or of an earlier, unfinished profile
                 predictor = fit(table)
         with stage("searching") as report:
             searched = SearchRequest(
-                SPACE,
+                space,
                 (str(table),),
-                ACCURACY,
+                f"proxy:{DATA},epochs={trial_epochs},recipe=quick",
                 algorithm="nsga2",
-                settings={"population": POPULATION},
-                evaluations=EVALUATIONS,
+                settings={"population": min(POPULATION, evaluations // GENERATIONS)},
+                evaluations=evaluations,
                 workers=workers,
             )
-            ending = search(run, searched, progress=lambda done, note: report(done / EVALUATIONS, f"{done} {note}"))
+            ending = search(run, searched, progress=lambda done, note: report(done / evaluations, f"{done} {note}"))
         with stage("re-measuring") as report:
-            remeasured = remeasure(run, device, top=FINALISTS, minutes=1.0, progress=report, target_ms=target_ms)
+            remeasured = remeasure(
+                run,
+                device,
+                top=FINALISTS,
+                minutes=(1 - PROFILING_SHARE) * minutes,
+                progress=report,
+                target_ms=target_ms,
+            )
         form, archive = open_run(run)
         with archive:
             best = front(candidates(archive), form.objectives)
         chosen = choose(best, target_ms=target_ms)
         with stage("training") as report:
-            final = TrainingRequest(parse_network(chosen.network), DATA, load_recipe(RECIPE))
+            final = TrainingRequest(parse_network(chosen.network), DATA, load_recipe(RECIPE).with_epochs(epochs))
             checkpoint = train_final(training, final, watching=Watching(report))
         with stage("evaluating") as report:
             evaluation = evaluate(training, checkpoint, data=DATA, device=device, progress=report)

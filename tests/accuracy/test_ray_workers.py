@@ -28,20 +28,31 @@ from mnas_evo.space.architecture import Network
 NETWORKS = SPACE.networks(SPACE.sample(6, rng=np.random.default_rng(0)))
 EVALUATIONS = 24
 TESTS = Path(__file__).parent.parent
+pytestmark = pytest.mark.xdist_group("ray")
 
 
 @dataclass(frozen=True)
 class Noted(ByParams):
-    """Notes in a folder, which all nodes share, on which node each evaluation begins."""
+    """Notes in a folder, which all nodes share, on which node each evaluation begins.
+
+    None ends before one has begun on each node of `together`. The second on `lost` ends with that node only.
+    """
 
     folder: Path = Path()
     resources: Mapping[str, float] = field(default_factory=dict)
+    together: tuple[str, ...] = ()
+    lost: str = ""
 
     def evaluate(self, network: Network, *, seed: int) -> Evaluation:
         import ray
 
         node = ray.get_runtime_context().get_node_id()
         (self.folder / f"{node}-{uuid.uuid4().hex}").touch()
+        until = time.monotonic() + 60  # workers take seconds to start
+        while not all(map(self.begun, self.together)) and time.monotonic() < until:
+            time.sleep(0.02)
+        if node == self.lost and self.begun(node) >= 2:
+            time.sleep(60)
         return super().evaluate(network, seed=seed)
 
     def begun(self, node: str = "") -> int:
@@ -135,10 +146,10 @@ def test_an_address_at_which_something_else_listens_is_told() -> None:
 
 @dataclass(frozen=True)
 class Three:
-    """A cluster of three nodes, the last two with a device on them."""
+    """A cluster of three nodes, the last two with a device on them; a test may lose one of these."""
 
     cluster: Any
-    nodes: tuple[Any, ...]
+    nodes: list[Any]
 
     @property
     def address(self) -> str:
@@ -146,24 +157,34 @@ class Three:
         return str(self.cluster.address)
 
 
-@pytest.fixture
-def three(monkeypatch: pytest.MonkeyPatch) -> Iterator[Three]:
+@pytest.fixture(scope="module")
+def one_cluster() -> Iterator[Three]:
+    """The cluster of all tests here; tests ask for `three`."""
     pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # on loopback, as it does there
-    monkeypatch.setenv("RAY_agent_register_timeout_ms", "100000")
-    # Workers find the classes of this file where we do.
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(Path(__file__).parent)]))
     import ray
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    try:
-        more = [cluster.add_node(num_cpus=1, resources={"device:pixel": 1}) for _ in range(2)]
-        yield Three(cluster, (cluster.head_node, *more))
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # on loopback, as it does there
+        patch.setenv("RAY_agent_register_timeout_ms", "100000")
+        # Workers find the classes of this file where we do.
+        paths = [str(TESTS), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        try:
+            yield Three(cluster, [cluster.head_node])
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
+
+
+@pytest.fixture
+def three(one_cluster: Three) -> Three:
+    """The cluster with all its nodes; what an earlier test lost is replaced."""
+    while len(one_cluster.nodes) < 3:
+        one_cluster.nodes.append(one_cluster.cluster.add_node(num_cpus=1, resources={"device:pixel": 1}))
+    return one_cluster
 
 
 def when(condition: Callable[[], bool], act: Callable[[], None]) -> threading.Thread:
@@ -178,21 +199,6 @@ def when(condition: Callable[[], bool], act: Callable[[], None]) -> threading.Th
     thread = threading.Thread(target=watch)
     thread.start()
     return thread
-
-
-@pytest.mark.slow
-def test_a_node_lost_in_the_middle_of_a_search_changes_nothing(tmp_path: Path, three: Three) -> None:
-    dear = Noted(fails=0.1, pause_seconds=1.5, folder=tmp_path / "begun")  # workers take seconds to start
-    dear.folder.mkdir()
-    target = Problem(**{**vars(problem(fails=0.1)), "dear": dear})
-    lost = three.nodes[2]
-    losing = when(lambda: dear.begun(lost.node_id) >= 2, lambda: three.cluster.remove_node(lost, allow_graceful=False))
-    there = searched(tmp_path / "there", target, workers=three.address)
-    losing.join()
-    assert any(tell.kind == "failure" and "nan" in tell.message for tell in there)
-    assert there == searched(tmp_path / "here", problem(fails=0.1), workers=1)
-    assert all(dear.begun(node.node_id) for node in three.nodes)
-    assert dear.begun() > EVALUATIONS, "what was lost with the node began again elsewhere"
 
 
 @pytest.mark.slow
@@ -211,6 +217,22 @@ def test_what_an_evaluator_needs_decides_where_it_runs(tmp_path: Path, three: Th
 
     assert not ray.is_initialized()
     assert evaluated(ByParams(0.5), three.address) == evaluated(ByParams(0.5), 1), "the cluster is still there"
+
+
+@pytest.mark.slow
+def test_a_node_lost_in_the_middle_of_a_search_changes_nothing(tmp_path: Path, three: Three) -> None:
+    nodes = tuple(node.node_id for node in three.nodes)
+    lost = three.nodes.pop()
+    dear = Noted(fails=0.1, folder=tmp_path / "begun", together=nodes, lost=lost.node_id)
+    dear.folder.mkdir()
+    target = Problem(**{**vars(problem(fails=0.1)), "dear": dear})
+    losing = when(lambda: dear.begun(lost.node_id) >= 2, lambda: three.cluster.remove_node(lost, allow_graceful=False))
+    there = searched(tmp_path / "there", target, workers=three.address)
+    losing.join()
+    assert any(tell.kind == "failure" and "nan" in tell.message for tell in there)
+    assert there == searched(tmp_path / "here", problem(fails=0.1), workers=1)
+    assert all(map(dear.begun, nodes))
+    assert dear.begun() > EVALUATIONS, "what was lost with the node began again elsewhere"
 
 
 @pytest.mark.slow

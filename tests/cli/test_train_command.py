@@ -102,14 +102,37 @@ def train_in_two(out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(in_two(out, *more), capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.slow
-def test_two_processes_train_one_network_and_one_of_them_writes(tmp_path: Path) -> None:
-    done = train_in_two(tmp_path / "one", "--recipe", "digits")
+THAW = """
+format = 1
+name = "thaw"
+optimizer = "sgd"
+learning_rate = 0.05
+batch = 32
+epochs = 2
+unfreeze_epochs = 1
+weight_average = 0.9
+learning_rate_batch = 64
+"""
+
+
+@pytest.fixture(scope="module")
+def thawed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a training in two processes whose layers thaw, and what it printed."""
+    folder = tmp_path_factory.mktemp("thawed")
+    (folder / "thaw.toml").write_text(THAW)
+    done = train_in_two(folder / "whole", "--recipe", str(folder / "thaw.toml"))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("next: mnas-evo evaluate") == 1
-    found = training(tmp_path / "one")
+    return folder, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("thawed")
+def test_two_processes_train_one_network_and_one_of_them_writes(thawed: tuple[Path, str]) -> None:
+    folder, printed = thawed
+    assert printed.count("next: mnas-evo evaluate") == 1
+    found = training(folder / "whole")
     assert found["processes"] == 2 and len(found["epochs"]) == 2  # type: ignore[arg-type]
-    (logs,) = (tmp_path / "one" / "logs").glob("events*")
+    (logs,) = (folder / "whole" / "logs").glob("events*")
     assert logs.stat().st_size > 0
 
 
@@ -158,12 +181,10 @@ def test_two_processes_go_on_with_several_trainings_of_which_some_have_ended(tmp
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_after_a_stop_and_with_layers_that_thaw(tmp_path: Path) -> None:
-    recipe = tmp_path / "thaw.toml"
-    lines = ['format = 1\nname = "thaw"\noptimizer = "sgd"\nlearning_rate = 0.05\nbatch = 32\nepochs = 2\n']
-    recipe.write_text("".join([*lines, "unfreeze_epochs = 1\nweight_average = 0.9\nlearning_rate_batch = 64\n"]))
-    whole = train_in_two(tmp_path / "whole", "--recipe", str(recipe))
-    assert whole.returncode == 0, whole.stderr
+@pytest.mark.xdist_group("thawed")
+def test_two_processes_go_on_after_a_stop_and_with_layers_that_thaw(thawed: tuple[Path, str], tmp_path: Path) -> None:
+    folder, _ = thawed
+    recipe = folder / "thaw.toml"
     process = subprocess.Popen(
         in_two(tmp_path / "cut", "--recipe", str(recipe)),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -171,7 +192,7 @@ def test_two_processes_go_on_after_a_stop_and_with_layers_that_thaw(tmp_path: Pa
     _kill_once_written(process, tmp_path / "cut" / "last.ckpt")
     done = train_in_two(tmp_path / "cut", "--recipe", str(recipe))
     assert done.returncode == 0, done.stderr
-    states = [load_checkpoint(tmp_path / name / "last.pt").module.state_dict() for name in ("whole", "cut")]
+    states = [load_checkpoint(path / "last.pt").module.state_dict() for path in (folder / "whole", tmp_path / "cut")]
     # Gradients are summed over processes in whatever order they come.
     assert all(torch.allclose(states[0][name], states[1][name], rtol=1e-4, atol=1e-6) for name in states[0])
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from selenium import webdriver
 from strategies import TINY
-from support.chromium import NEEDED, chromium, complaints, hand, needs_the_web_runtime, shown, wait_for_state
+from support.chromium import NEEDED, complaints, hand, needs_the_web_runtime, shown, wait_for_state
 from support.page_client import Opener, StandInPage, stub_runtime
+from support.small_space import TEXT
 
 from mnas_evo.devices import web_server
 from mnas_evo.devices.browser import BrowserDevice
@@ -24,24 +25,22 @@ from mnas_evo.errors import DeviceError, DeviceGone
 from mnas_evo.latency.runs import Plan, Run, Visit
 from mnas_evo.models.onnx_writer import SharedWeights, onnx_model
 from mnas_evo.space.lowering import lower
+from mnas_evo.space.space_file import parse_space
 
-pytestmark = NEEDED
+pytestmark = [*NEEDED, pytest.mark.xdist_group("chromium: devices")]
 SHAPE = (1, TINY.frame.channels, TINY.frame.height, TINY.frame.width)
 
 Serve = Callable[..., BrowserDevice]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
+@pytest.fixture(scope="module", autouse=True)
+def _web_runtime() -> None:
     needs_the_web_runtime()
-    with chromium(acceptInsecureCerts=True) as driver:
-        yield driver
 
 
 @pytest.fixture
 def serve(browser: webdriver.Chrome) -> Iterator[Serve]:
     """Makes a device whose address the browser opens."""
-    browser.get_log("browser")  # what earlier tests left there
     with ExitStack() as stack:
 
         def make(**options: Any) -> BrowserDevice:
@@ -201,10 +200,11 @@ def test_a_whole_campaign_runs_in_the_page(serve: Serve, browser: webdriver.Chro
         shares.append(share)
         device.show_progress(share, text)
 
-    request = ProfileRequest(TINY, networks=3)
+    space = parse_space(TEXT, source="few-rows")
+    request = ProfileRequest(space, networks=3)
     table, campaign = profile(tmp_path / "mine", device, request, target="browser", minutes=0.0, progress=progress)
     assert campaign is not None and campaign.passes == 4
-    assert table.missing(TINY.layers()) == []
+    assert table.missing(space.layers()) == []
     assert (table.device.name, table.device.runtime) == ("mine", "onnxruntime-web")
     assert {entry.role for entry in table.networks} == {"landmark", "sampled"}
     assert all(row.ms > 0 and row.visits == 4 for row in table.rows.values())

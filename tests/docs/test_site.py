@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 import typer
-from support.chromium import NEEDED, chromium, complaints
+from selenium import webdriver
+from support.chromium import NEEDED, complaints
 from support.documented_commands import ROOT
 
 from mnas_evo.cli.main import app
 
+# The site is built once, by the process that runs all of these.
+pytestmark = pytest.mark.xdist_group("site")
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 LOADING = {"src", "srcset", "data", "poster"}  # attributes; and href of link, which an anchor's is not
 
@@ -138,15 +141,16 @@ class TestInABrowser:
     pytestmark = NEEDED
 
     @pytest.mark.parametrize("page", ["index.html", "tutorial.html", "reference/commands.html"])
-    def test_a_page_asks_no_other_host_for_anything_and_finds_words(self, page: str, address: str) -> None:
+    def test_a_page_asks_no_other_host_for_anything_and_finds_words(
+        self, page: str, address: str, browser: webdriver.Chrome
+    ) -> None:
         asked = "return performance.getEntriesByType('resource').map(one => one.name)"
-        with chromium() as browser:
-            browser.get(address + page)
-            box = browser.find_element("css selector", "input.md-search__input")
-            browser.execute_script("arguments[0].focus()", box)
-            box.send_keys("hypervolume")
-            browser.implicitly_wait(20)
-            assert browser.find_elements("css selector", ".md-search-result__item")
-            loaded = browser.execute_script(asked)
-            assert loaded and all(name.startswith(address) for name in loaded)
-            assert complaints(browser) == []
+        browser.get(address + page)
+        box = browser.find_element("css selector", "input.md-search__input")
+        browser.execute_script("arguments[0].focus()", box)
+        box.send_keys("hypervolume")
+        browser.implicitly_wait(20)
+        assert browser.find_elements("css selector", ".md-search-result__item")
+        loaded = browser.execute_script(asked)
+        assert loaded and all(name.startswith(address) for name in loaded)
+        assert complaints(browser) == []

@@ -1,12 +1,12 @@
 """Every kind of page in a browser: drawn in silence, in every size and theme, and its points say what they are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
-from support.chromium import NEEDED, chromium
+from support.chromium import NEEDED
 from support.comparisons import asked_for, write_space, write_top1
 from support.opened_page import drawn_figures, open_page, overhang, point_at, severe
 from support.report_folders import (
@@ -86,13 +86,10 @@ KINDS: tuple[Callable[[Path], Path], ...] = (
 )
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(kind, id=kind.__name__, marks=pytest.mark.xdist_group(kind.__name__)) for kind in KINDS],
+)
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of one kind of folder."""
     folder = request.param(tmp_path_factory.mktemp(request.param.__name__))

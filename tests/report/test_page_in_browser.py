@@ -1,7 +1,6 @@
 """The report as a browser shows it: drawn, without a complaint, at the width of a desk and of a hand."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,34 +8,31 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
-from support.chromium import NEEDED, chromium
-from support.opened_page import SIZES, drawn_figures, open_page, overhang, point_at, prefers, severe
+from support.chromium import NEEDED
+from support.opened_page import SIZES, draw, drawn_figures, open_page, overhang, point_at, prefers, severe
 
 from mnas_evo.report.page import write_report
 from mnas_evo.search.run import archive_path
 
-pytestmark = NEEDED
+pytestmark = [*NEEDED, pytest.mark.xdist_group("chromium: one page")]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    with chromium() as found:
-        yield found
+def page(finished_job: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a whole job."""
+    return write_report(finished_job, tmp_path_factory.mktemp("page") / "page.html")
 
 
 @pytest.fixture(params=SIZES)
-def shown(
-    browser: webdriver.Chrome, finished_job: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> webdriver.Chrome:
-    """The browser with the page open and its figures drawn."""
-    open_page(browser, write_report(finished_job, tmp_path / "page.html"), request.param)
+def shown(browser: webdriver.Chrome, page: Path, request: pytest.FixtureRequest) -> webdriver.Chrome:
+    """The browser with the page open."""
+    open_page(browser, page, request.param)
     return browser
 
 
 def point_at_front(browser: webdriver.Chrome, trace: str, number: int, *, click: bool = False) -> None:
     """Moves the mouse, or a finger, to a point of the front's figure."""
-    drawn_figures(browser)
-    figure = browser.find_element(By.ID, "figure-front")
+    figure = draw(browser, browser.find_element(By.ID, "figure-front"))
     names = browser.execute_script("return arguments[0].querySelector('.canvas').data.map(({name}) => name)", figure)
     point_at(browser, figure, names.index(trace), number, click=click)
 
@@ -194,7 +190,7 @@ def test_a_click_keeps_the_network_to_be_copied_and_escape_puts_it_away(shown: w
 
 
 def test_arrow_keys_go_from_network_to_network(shown: webdriver.Chrome) -> None:
-    drawn_figures(shown)
+    draw(shown, shown.find_element(By.ID, "figure-front"))
     canvas = shown.find_element(By.CSS_SELECTOR, "#figure-front .canvas")
     shown.execute_script(
         "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'}); arguments[0].focus()", canvas

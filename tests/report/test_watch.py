@@ -14,7 +14,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
-from support.chromium import NEEDED, chromium, complaints
+from support.chromium import NEEDED, complaints
 from support.page_text import Page
 from support.sample_job import build_run, build_table
 
@@ -197,11 +197,6 @@ def test_the_folder_is_left_as_it_is(growing: Path) -> None:
 
 class TestInABrowser:
     pytestmark = NEEDED
-
-    @pytest.fixture
-    def browser(self) -> Iterator[webdriver.Chrome]:
-        with chromium() as found:
-            yield found
 
     @pytest.mark.usefixtures("eager")
     def test_an_open_page_follows_and_keeps_the_readers_place(self, growing: Path, browser: webdriver.Chrome) -> None:

@@ -58,6 +58,32 @@ def chromium(**capabilities: Any) -> Iterator[webdriver.Chrome]:
             driver.quit()
 
 
+@contextmanager
+def new_window(browser: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    """The browser in a new window, without cookies, stored data or cached files of earlier ones."""
+    first = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    browser.execute_cdp_cmd("Network.clearBrowserCache", {})
+    browser.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+    try:
+        yield browser
+    finally:
+        for handle in set(browser.window_handles) - {first}:
+            browser.switch_to.window(handle)
+            browser.close()
+        browser.switch_to.window(first)
+
+
+def reset(browser: webdriver.Chrome) -> None:
+    """Takes back what a test asked of the window, and drops what the console has said."""
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    browser.implicitly_wait(0)
+    browser.get_log("browser")
+
+
 def hand(browser: webdriver.Chrome, scheme: str) -> None:
     """Makes the window that of a telephone, by day or by night."""
     size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}

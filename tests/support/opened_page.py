@@ -25,7 +25,7 @@ def open_page(browser: webdriver.Chrome, page: Path, size: str, scheme: str = "l
     prefers(browser, scheme)
     browser.get(page.as_uri())
     ready = "return document.documentElement.dataset.ready"
-    WebDriverWait(browser, PATIENCE_S).until(lambda now: now.execute_script(ready))
+    WebDriverWait(browser, PATIENCE_S, 0.05).until(lambda now: now.execute_script(ready))
 
 
 def prefers(browser: webdriver.Chrome, scheme: str) -> None:
@@ -37,10 +37,14 @@ def prefers(browser: webdriver.Chrome, scheme: str) -> None:
 def drawn_figures(browser: webdriver.Chrome) -> list[WebElement]:
     """Goes through the page as a reader does: figures are drawn as they come into sight."""
     figures = browser.find_elements(By.CSS_SELECTOR, "figure.plot")
-    for figure in figures:
-        to_the_middle(browser, figure)
-        WebDriverWait(figure, PATIENCE_S).until(lambda now: now.find_elements(By.CSS_SELECTOR, "svg.main-svg"))
-    return figures
+    return [draw(browser, figure) for figure in figures]
+
+
+def draw(browser: webdriver.Chrome, figure: WebElement) -> WebElement:
+    """Brings one figure into sight, and waits until it is drawn."""
+    to_the_middle(browser, figure)
+    WebDriverWait(figure, PATIENCE_S, 0.05).until(lambda now: now.find_elements(By.CSS_SELECTOR, "svg.main-svg"))
+    return figure
 
 
 def to_the_middle(browser: webdriver.Chrome, element: WebElement) -> None:

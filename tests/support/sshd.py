@@ -6,8 +6,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SSHD = shutil.which("sshd", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
@@ -122,6 +122,17 @@ class LocalSshd:
     def logins(self) -> int:
         """How often somebody was let in."""
         return self._log.read_text().count("Accepted publickey")
+
+
+@contextmanager
+def local_sshd(folder: Path) -> Iterator[LocalSshd]:
+    """An sshd that has started."""
+    server = LocalSshd(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 def program(path: Path, body: str) -> str:
