@@ -26,19 +26,17 @@ def latency(folder: Path) -> Predictor:
 
 def accuracy(folder: Path) -> Predictor:
     rng = np.random.default_rng(0)
-    strings = TINY.strings(np.unique(TINY.canonical(every_genome()), axis=0))
+    strings = TINY.strings(TINY.all_genes())
     lines = [f"{string},{80 + 10 * rng.random():.3f},{rng.random():.3f}" for string in strings]
     (folder / "top1.csv").write_text("\n".join(("architecture,top1,top1_std", *lines)))
     return read_accuracy_table(folder / "top1.csv", TINY)
 
 
-def every_genome() -> np.ndarray:
-    return np.stack(np.meshgrid(*(np.arange(size) for size in TINY.sizes), indexing="ij"), -1).reshape(-1, 12)
-
-
 def surrogate(folder: Path) -> Predictor:
     accuracy(folder)
-    return read_surrogate(folder / "top1.csv", TINY)
+    lines = (folder / "top1.csv").read_text().splitlines()
+    (folder / "few.csv").write_text("\n".join(lines[:101]))
+    return read_surrogate(folder / "few.csv", TINY)
 
 
 PREDICTORS: dict[str, Callable[[Path], Predictor]] = {

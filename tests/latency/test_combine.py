@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -36,6 +37,7 @@ def heavy_tails(ms: float, rng: np.random.Generator) -> np.ndarray:
     return times
 
 
+@cache  # its list is not to be changed
 def measured(
     timer: Timer,
     *,
@@ -195,10 +197,16 @@ def test_it_is_nearer_to_the_truth_than_plain_means_of_the_same_runs(timer: Time
 # Intervals
 
 
+@cache
+def long_run_ms(timer: Timer) -> np.ndarray:
+    """What ever more passes come to."""
+    return combined(measured(timer, passes=400, seed=99)).ms
+
+
 @pytest.mark.parametrize("passes", [5, 8, 16])
 @pytest.mark.parametrize("timer", [normal, heavy_tails, bursts], ids=["normal", "heavy_tails", "bursts"])
 def test_intervals_cover_what_ever_more_passes_come_to(timer: Timer, passes: int) -> None:
-    long_run = combined(measured(timer, passes=400, seed=99)).ms
+    long_run = long_run_ms(timer)
     covered = []
     for seed in range(8):
         found = combined(measured(timer, passes=passes, seed=seed))

@@ -19,7 +19,7 @@ from mnas_evo.search.random_search import RandomSearch
 from mnas_evo.search.run import check_found
 
 
-def searched(path: Path, target: Problem, *, seed: int = 0, evaluations: int = 30, **more: int) -> list[Tell]:
+def searched(path: Path, target: Problem, *, seed: int = 0, evaluations: int = 30) -> list[Tell]:
     with Archive(path, create=True) as archive:
         drive(
             Nsga2(target.space, objectives=2, seed=seed, population=8),
@@ -28,7 +28,6 @@ def searched(path: Path, target: Problem, *, seed: int = 0, evaluations: int = 3
             evaluations=evaluations,
             seed=seed,
             progress=lambda done, text: None,
-            **more,
         )
         return archive.tells()
 
@@ -56,11 +55,6 @@ def test_a_search_killed_at_any_evaluation_ends_as_an_uninterrupted_one(tmp_path
 def test_going_on_with_a_larger_budget_is_the_search_of_that_budget(tmp_path: Path) -> None:
     searched(tmp_path / "a", problem(), evaluations=11)
     assert searched(tmp_path / "a", problem(), evaluations=30) == searched(tmp_path / "b", problem(), evaluations=30)
-
-
-def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
-    alone = searched(tmp_path / "one", problem(fails=0.1), evaluations=20)
-    assert searched(tmp_path / "two", problem(fails=0.1), evaluations=20, workers=2) == alone
 
 
 def test_a_replay_that_asks_for_something_else_is_refused(tmp_path: Path) -> None:

@@ -23,8 +23,6 @@ from mnas_evo.space.space import Genes, SearchSpace
 
 QUICK = {"surrogate-nsga2": "surrogate-nsga2:first=16:batch=8:population=16:generations=3"}
 TEXTS = [QUICK.get(name, name) for name in ALGORITHMS]
-# Learns so fast, and is so little held open, that it soon samples one architecture alone.
-COLLAPSING = "rl:learning_rate=0.3:entropy_weight=0:minibatch=8"
 
 
 def searched(path: Path, text: str, target: Problem, *, evaluations: int = 60) -> tuple[Ending, list[Tell]]:
@@ -80,17 +78,6 @@ def test_a_space_smaller_than_the_budget_is_evaluated_whole_and_the_search_ends(
     assert ending.reason in ("exhausted", "draws")
     assert ending.evaluations == len({tell.network for tell in tells}) == SMALLEST.architectures
     assert len(tells) <= 50 * DRAWS_PER_EVALUATION + 20
-
-
-def test_a_collapsed_controller_ends_by_its_draws_and_its_entropy_tells_why(tmp_path: Path) -> None:
-    ending, tells = searched(tmp_path / "a", COLLAPSING, problem(), evaluations=80)
-    assert ending.reason == "draws" and ending.evaluations < 80
-    assert len(tells) >= 80 * DRAWS_PER_EVALUATION
-    with Archive(tmp_path / "a") as archive:
-        facts = archive.facts()
-    last = max(facts["entropy, share of uniform"])
-    assert facts["entropy, share of uniform"][last] < 0.01 < facts["entropy, share of uniform"][0]
-    assert facts["collapsed, entropy below 1 % of uniform"][last] == 1
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.search_problem import SPACE
 
+from mnas_evo.accuracy.surrogate import FEWEST
 from mnas_evo.bundled import bundled_folder
 from mnas_evo.errors import RequestError, RunChanged
 from mnas_evo.search.front import candidates, front
@@ -17,8 +18,8 @@ TABLES = ("amd-epyc-onnxruntime", "amd-epyc-openvino")
 
 
 def accuracies(path: Path, *, shift: float = 0.0) -> Path:
-    """A CSV of 60 networks whose top-1 grows with their parameters."""
-    genes = SPACE.sample(60, rng=np.random.default_rng(0))
+    """A CSV of as few networks as a surrogate takes, whose top-1 grows with their parameters."""
+    genes = SPACE.sample(FEWEST, rng=np.random.default_rng(0))
     top1 = 50 + 8 * np.log10(SPACE.params(genes)) + shift
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -36,13 +37,24 @@ def searched(tmp_path: Path, **more: object) -> None:
     search(tmp_path / "run", request(tmp_path, **more), progress=lambda done, note: None)
 
 
+def with_a_run(folder: Path) -> Path:
+    """A folder with a table, accuracies and a search that has used both."""
+    accuracies(folder / "top1.csv")
+    shutil.copytree(bundled_folder("latency_tables") / TABLES[0], folder / "table")
+    searched(folder)
+    return folder
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A folder with a table, accuracies and a search that has used both."""
-    accuracies(tmp_path / "top1.csv")
-    shutil.copytree(bundled_folder("latency_tables") / TABLES[0], tmp_path / "table")
-    searched(tmp_path)
-    return tmp_path
+    """A run to change."""
+    return with_a_run(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def kept_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that no test changes."""
+    return with_a_run(tmp_path_factory.mktemp("kept"))
 
 
 def test_a_larger_budget_goes_on_with_it(run: Path) -> None:
@@ -75,9 +87,11 @@ def test_an_accuracy_source_that_has_changed_since_is_refused(run: Path) -> None
         ({"objectives": "top1,macs", "tables": ()}, "objectives"),
     ],
 )
-def test_a_run_asked_for_otherwise_is_refused_with_what_differs(run: Path, more: dict[str, object], word: str) -> None:
+def test_a_run_asked_for_otherwise_is_refused_with_what_differs(
+    kept_run: Path, more: dict[str, object], word: str
+) -> None:
     with pytest.raises(RunChanged, match=f"is a run with {word} "):
-        searched(run, **more)
+        searched(kept_run, **more)
 
 
 def test_several_tables_are_several_objectives_and_the_front_weighs_them_all(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Ledger:
     def __init__(self, config: pytest.Config) -> None:
         self._slowest: int = config.getoption("--slowest")
         self._file: Path | None = config.getoption("--times")
-        self.seconds = Counter[str]()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seconds[report.nodeid] += getattr(report, ATTRIBUTE, 0.0)
