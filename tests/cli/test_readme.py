@@ -10,17 +10,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.digits_classifier import digits_classifier
 from support.documented_commands import ROOT, blocks, commands, quick, run_all
 
 from mnas_evo.data import datasets
 from mnas_evo.data.decoding import Form, decode
 from mnas_evo.data.parts import Encoded, Part
-from mnas_evo.finalists.final_training import TrainingRequest, train_final
 from mnas_evo.shipping.export import Int8Request, export
 from mnas_evo.shipping.fp32 import export_onnx
 from mnas_evo.space.notation import parse_network
 from mnas_evo.training.checkpoint import Checkpoint, load_checkpoint, untrained
-from mnas_evo.training.recipe import load_recipe
 
 README = ROOT / "README.md"
 COMMANDS = [arguments for arguments in commands(README) if arguments[0] != "demo"]  # which has tests of its own
@@ -63,9 +62,8 @@ def snippet_says(python: str, model: str, folder: Path) -> str:
 
 @pytest.mark.slow
 def test_the_snippet_needs_onnxruntime_numpy_and_pillow_alone(tmp_path: Path) -> None:
-    network = parse_network("32x32x1/stem8/r1_k3_s22_e3_o16_se0.25/r1_k5_s22_o24_pool_conv/head32/10")
-    train_final(tmp_path / "training", TrainingRequest(network, "digits", load_recipe("quick")))
-    checkpoint = load_checkpoint(tmp_path / "training" / "model.pt")
+    network = parse_network("32x32x1/stem8/r1_k3_s22_e3_o16_se0.25/r1_k5_s22_o24_pool_conv/head128/10")
+    checkpoint = digits_classifier(network)
     export(checkpoint, tmp_path / "models" / "first" / "model.onnx", data="digits", int8=Int8Request(), seconds=0.0)
     venv.create(tmp_path / "venv", with_pip=True)
     python = str(tmp_path / "venv" / "bin" / "python")
