@@ -25,7 +25,7 @@ def command(*words: object, cwd: Path) -> str:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Source archive, and the wheel built straight from a checkout in which somebody has profiled."""
     out, source = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("source") / "mnas_evo"
-    ignored = shutil.ignore_patterns(".git", ".venv", "demo", "runs", "dist", "build", "__pycache__", ".*_cache")
+    ignored = shutil.ignore_patterns(".git", ".venv*", "demo", "runs", "dist", "build", "__pycache__", ".*_cache")
     shutil.copytree(ROOT, source, ignore=ignored)
     (table, *_) = (source / "latency_tables").glob("*/device.json")
     (table.parent / "raw").mkdir(exist_ok=True)

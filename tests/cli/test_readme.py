@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.digits_classifier import digits_classifier
 from support.documented_commands import README, TUTORIAL, blocks, commands, quick, run_all
 
 from mnas_evo.data import datasets
@@ -86,8 +87,8 @@ def snippet_says(python: str, model: str, folder: Path) -> str:
 
 @pytest.mark.slow
 def test_the_snippet_needs_onnxruntime_numpy_and_pillow_alone(tmp_path: Path) -> None:
-    network = parse_network("32x32x1/stem8/r1_k3_s22_e3_o16_se0.25/r1_k5_s22_o24_pool_conv/head32/10")
-    checkpoint = untrained(network, seed=0)
+    network = parse_network("32x32x1/stem8/r1_k3_s22_e3_o16_se0.25/r1_k5_s22_o24_pool_conv/head128/10")
+    checkpoint = digits_classifier(network)
     export(checkpoint, tmp_path / "models" / "first" / "model.onnx", data="digits", int8=Int8Request(), seconds=0.0)
     venv.create(tmp_path / "venv", with_pip=True)
     python = str(tmp_path / "venv" / "bin" / "python")

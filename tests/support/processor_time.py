@@ -6,8 +6,8 @@ and of the children that it waited for. The servers of Chromium and Ray serve ma
 
 import csv
 import os
-from collections import Counter
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -66,29 +66,32 @@ class Ledger:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self._file is not None:
             with self._file.open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file).writerows(self.seconds.most_common())
+                csv.writer(file).writerows(_slowest_first(self.seconds))
         if session.exitstatus == pytest.ExitCode.OK and any(took > MOST_SECONDS for took in self.seconds.values()):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        files = Counter[str]()
+        files: defaultdict[str, float] = defaultdict(float)
         for name, took in self.seconds.items():
             files[name.partition("::")[0]] += took
         for title, counted in (("tests", self.seconds), ("files", files)):
             if self._slowest:
                 terminalreporter.section(f"slowest {self._slowest} {title}, processor seconds")
-            for name, took in counted.most_common(self._slowest):
+            for name, took in _slowest_first(counted)[: self._slowest]:
                 terminalreporter.write_line(f"{took:7.1f}  {name}")
         if self._slowest:
-            terminalreporter.write_line(
-                f"{self.seconds.total() / 60:7.1f}  processor minutes of {len(self.seconds)} tests"
-            )
-        for name, took in self.seconds.most_common():
+            minutes = sum(self.seconds.values()) / 60
+            terminalreporter.write_line(f"{minutes:7.1f}  processor minutes of {len(self.seconds)} tests")
+        for name, took in _slowest_first(self.seconds):
             if took > MOST_SECONDS:
                 fix = f"more than {MOST_SECONDS:g} s fails the run. Make it cheaper or move it to make evidence."
                 terminalreporter.write_line(f"{name} took {took:.0f} s of processor time; {fix}", red=True)
             elif took > LISTED_SECONDS:
                 terminalreporter.write_line(f"{name} took {took:.0f} s of processor time, over {LISTED_SECONDS:g} s")
+
+
+def _slowest_first(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(seconds.items(), key=lambda entry: -entry[1])
 
 
 def _used() -> tuple[float, float]:

@@ -56,22 +56,23 @@ def same(a: Trained, b: Trained) -> bool:
 
 
 def test_it_learns_digits_and_is_the_same_for_the_same_seed() -> None:
-    longer = trained(RECIPE.model_copy(update={"epochs": 8}))  # four epochs are 68 steps
-    assert longer.epochs[-1].top1 > 60 > longer.epochs[0].top1
+    update = {"epochs": 5, "batch": 16, "learning_rate": 0.02, "dropout": 0.0}
+    longer = trained(RECIPE.model_copy(update=update))
+    assert longer.epochs[-1].top1 > 60  # 91 %, with another seed 96 %
+    assert longer.epochs[-1].train_loss < longer.epochs[0].train_loss / 2  # 0.76 and 2.04
     first = trained()
-    assert first.epochs[-1].train_loss < first.epochs[0].train_loss
     assert same(first, trained())
     assert not same(first, trained(seed=1))
 
 
 def test_a_deep_network_without_skips_learns_in_few_epochs_once_it_begins_by_passing_its_channels_on() -> None:
-    deep = "/".join(f"r5_k3_s22_{block}" for block in ("o8_noskip_conv", "e1_o16_noskip", "o24_noskip_conv"))
+    deep = "/".join(f"r8_k3_s22_{block}" for block in ("o8_noskip_conv", "e1_o16_noskip", "o24_noskip_conv"))
     network = parse_network(f"32x32x1/stem8/{deep}/head64/10")
     he, dirac = (
         train(network, data=small(), recipe=load_recipe("quick").model_copy(update={"epochs": 3, **first}), seed=0)
         for first in ({"first_weights": "he"}, {"first_weights": "dirac"})
     )
-    assert dirac.epochs[-1].top1 > he.epochs[-1].top1 + 10  # 83 and 54 % of 360 images
+    assert dirac.epochs[-1].top1 > he.epochs[-1].top1 + 10  # 68 and 15 % of 180 images
 
 
 def test_an_epoch_ends_where_a_plain_loop_over_its_batches_does() -> None:
@@ -131,7 +132,7 @@ def test_averaged_weights_are_validated_and_come_back() -> None:
     found = train(NETWORK, data=small(), recipe=recipe, seed=0, watching=watching)
     plain = trained()
     assert [epoch.train_loss for epoch in found.epochs] == [epoch.train_loss for epoch in plain.epochs]
-    assert found.epochs[-1].top1 != plain.epochs[-1].top1
+    assert found.epochs[-1].validation_loss != plain.epochs[-1].validation_loss
     assert seen and all(one.network is found.network for one in seen)
     _, validation = small()
     with torch.no_grad():
