@@ -7,6 +7,7 @@ pass them unchanged.
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,7 @@ FOLDERS = ("latency", "devices", "search", "training", "shipping")
 COUNT, SEED = 100, 10
 STAGES = {"fast": "not slow and not gpu and not browser and not remote", "slow": "slow or browser or remote"}
 STAGE_SECONDS = 400.0
+MARKED = re.compile(r"mark\.(slow|browser|remote)|NEEDED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,10 @@ def check(mutant: Mutant, *, root: Path = ROOT) -> Figures:
         path.write_text(mutated(path, mutant), encoding="utf-8")
         files = mirrors(tree, mutant.module)
         shown = ", ".join(file.name for file in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+        texts = [file.read_text(encoding="utf-8") for file in files]
         for stage, marked in STAGES.items():
+            if stage == "slow" and not any(MARKED.search(text) for text in texts):
+                continue
             status = run_tests(tree, files, marked)
             if status is None:
                 return {"killed": "yes", "by": "time", "tests": shown}

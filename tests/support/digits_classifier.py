@@ -59,5 +59,5 @@ def _least_squares(
     columns = np.hstack([features, np.ones((len(features), 1))])
     wanted = np.eye(labels.max() + 1)[labels]
     ridge = _RIDGE * len(columns) * np.eye(columns.shape[1])
-    found: NDArray[np.float64] = np.linalg.solve(columns.T @ columns + ridge, columns.T @ wanted)
+    found = np.linalg.solve(columns.T @ columns + ridge, columns.T @ wanted).astype(np.float64)
     return found[:-1].T, np.asarray(found[-1], dtype=np.float64)
