@@ -1,7 +1,7 @@
 """Coverage of latency intervals on every kind of device, by the number of networks and with and without rows.
 
-CI checks four cases on one table, whose coverage may not exceed 94 %. Tables differ, so that here 20 of them count
-together. Some intervals cover more: on the device with a cache, models of 100 networks cover about 93 %.
+CI checks four cases on one table. Tables differ, so 20 of them count together here. The bounds are those of CI: of 30
+networks, models that saw 28 of them are so much worse that intervals cover up to 96 %; of 100 networks, up to 94 %.
 """
 
 from functools import partial
@@ -19,7 +19,7 @@ def coverage(kind: str, *, fitted: int, rows: bool, seed: int) -> Figures:
     seeds = np.random.default_rng(seed).integers(2**31, size=TABLES).tolist()
     shares = [covered_percent(KINDS[kind], rows=rows, splits=SPLITS, fitted=fitted, seed=each) for each in seeds]
     covered = float(np.mean(shares))
-    assert 86 < covered < 96, f"{covered:.1f} % covered"
+    assert 86 < covered < (96 if fitted < 50 else 94), f"{covered:.1f} % covered"
     return {"covered %": covered, "least of a table": min(shares), "most of a table": max(shares)}
 
 
@@ -34,6 +34,6 @@ def cases(seed: int) -> list[Case]:
 
 PART = Part(
     "coverage",
-    "On average over tables, 86 to 96 % of measurements lie in 90 % intervals of models that did not see them.",
+    "On average over tables, 86 to 94 % (of 30 networks, 96 %) of measurements lie in 90 % intervals of models that did not see them.",
     cases,
 )

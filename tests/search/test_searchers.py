@@ -8,7 +8,12 @@ from mnas_evo.search.algorithms import parse_algorithm
 from mnas_evo.search.contract import Outcome, Searcher
 from mnas_evo.space.space import Genes, SearchSpace
 
-NEVER_TWICE = ("nsga2:population=12", "random:batch=12", "evolution:population=24:batch=12")
+NEVER_TWICE = (
+    "nsga2:population=12",
+    "surrogate-nsga2:first=12:batch=12:population=12:generations=2",
+    "random:batch=12",
+    "evolution:population=24:batch=12",
+)
 SEARCHERS = (
     *NEVER_TWICE,
     "evolution:population=24:batch=12:targets=2",
