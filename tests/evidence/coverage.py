@@ -34,7 +34,7 @@ def cases(seed: int) -> list[Case]:
 
 PART = Part(
     "coverage",
-    "On average over tables, 86 to 94 % (of 30 networks, 96 %) of measurements lie in 90 % intervals of models that did "
-    "not see them.",
+    "On average over tables, 86 to 94 % (of 30 networks, 96 %) of measurements lie in 90 % intervals of models "
+    "that did not see them.",
     cases,
 )
