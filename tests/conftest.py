@@ -31,6 +31,18 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a fixture of their module run in one process, which makes it once."""
+    for item in items:
+        if not isinstance(item, pytest.Function) or item.get_closest_marker("xdist_group") is not None:
+            continue
+        definitions = item._fixtureinfo.name2fixturedefs
+        shared = [name for name in item.fixturenames if any(one.scope == "module" for one in definitions.get(name, ()))]
+        if shared:
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}: {', '.join(shared)}"))
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     """What a test draws unseeded (fresh weights, dropout) must not depend on which tests its process ran before."""
     import torch
