@@ -96,6 +96,8 @@ def _signed(values: list[list[float]], objectives: Sequence[str]) -> Matrix:
 
 def non_dominated(values: Matrix) -> NDArray[np.int64]:
     """Rows of (n, m) minimised objectives that no other row dominates; of equal rows the first."""
+    if not len(values):
+        return np.zeros(0, dtype=np.int64)  # pymoo before 0.6.2 fails on no rows
     _, first = np.unique(values, axis=0, return_index=True)
     first = np.sort(first)
     return np.asarray(first[NonDominatedSorting().do(values[first], only_non_dominated_front=True)], dtype=np.int64)

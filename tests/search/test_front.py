@@ -16,6 +16,10 @@ def test_nothing_kept_dominates_another_and_everything_left_out_is_dominated_or_
         assert any((values[j] <= values[i]).all() for j in kept)
 
 
+def test_of_no_points_none_is_kept() -> None:
+    assert non_dominated(np.empty((0, 2))).shape == (0,)
+
+
 @given(objective_values())
 def test_hypervolume_is_that_of_its_front_and_grows_with_points(values: np.ndarray) -> None:
     reference = np.array([10.0, 10.0])
