@@ -157,9 +157,9 @@ class Three:
         return str(self.cluster.address)
 
 
-@pytest.fixture(scope="module")
-def one_cluster() -> Iterator[Three]:
-    """The cluster of all tests here; tests ask for `three`."""
+@pytest.fixture
+def three() -> Iterator[Three]:
+    """Three nodes. A cluster of Ray's own fails while another one of the same process lives: each test has its own."""
     pytest.importorskip("ray")
     import ray
     from ray.cluster_utils import Cluster
@@ -173,18 +173,11 @@ def one_cluster() -> Iterator[Three]:
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         try:
-            yield Three(cluster, [cluster.head_node])
+            more = [cluster.add_node(num_cpus=1, resources={"device:pixel": 1}) for _ in range(2)]
+            yield Three(cluster, [cluster.head_node, *more])
         finally:
             ray.shutdown()
             cluster.shutdown()
-
-
-@pytest.fixture
-def three(one_cluster: Three) -> Three:
-    """The cluster with all its nodes; what an earlier test lost is replaced."""
-    while len(one_cluster.nodes) < 3:
-        one_cluster.nodes.append(one_cluster.cluster.add_node(num_cpus=1, resources={"device:pixel": 1}))
-    return one_cluster
 
 
 def when(condition: Callable[[], bool], act: Callable[[], None]) -> threading.Thread:
