@@ -46,7 +46,7 @@ def test_processor_time_counts_children_but_neither_sleep_nor_servers(
     ran.assert_outcomes(passed=4)
     with (pytester_of_four.path / "times.csv").open(encoding="utf-8", newline="") as file:
         seconds = {name.partition("::")[2]: float(took) for name, took in csv.reader(file)}
-    assert min(seconds["test_busy"], seconds["test_child"]) >= 0.5 > max(seconds["test_asleep"], seconds["test_server"])
+    assert min(seconds["test_busy"], seconds["test_child"]) > 0.4 > max(seconds["test_asleep"], seconds["test_server"])
     ran.stdout.fnmatch_lines(["*slowest 2 tests*", "*test_four.py::test_*", "*slowest 2 files*", "*  test_four.py"])
 
 

@@ -5,7 +5,7 @@ and of the children that it waited for. The servers of Chromium and Ray serve ma
 """
 
 import csv
-import os
+import resource
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -96,8 +96,8 @@ def _slowest_first(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
 
 def _used() -> tuple[float, float]:
     """Processor seconds of this process, and of the children that it waited for."""
-    times = os.times()
-    return times.user + times.system, times.children_user + times.children_system
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime, children.ru_utime + children.ru_stime
 
 
 def _has_servers(item: pytest.Item) -> bool:
