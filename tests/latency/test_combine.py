@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnas_evo.latency.combine import Combined, combine, reference_level, reference_series, visit_ms
+from mnas_evo.latency.combine import (
+    Combined,
+    Correction,
+    _exposure,
+    combine,
+    reference_level,
+    reference_series,
+    visit_ms,
+)
 from mnas_evo.latency.runs import Run
 
 ITEMS = tuple(f"item{i}" for i in range(40))
@@ -380,3 +388,13 @@ def test_the_reference_series_is_in_order_and_leaves_refusals_out() -> None:
         (0, Run(3, "item0", (5_000_000,), 1, {})),
     ]
     assert reference_series(runs, reference="reference") == [(0, 2, 3.0), (1, 4, 2.0)]
+
+
+def test_items_that_differ_by_noise_alone_share_an_exposure() -> None:
+    rng = np.random.default_rng(0)
+    drift = np.exp(0.01 * rng.standard_normal((200, 16)))
+    times = drift**0.5 * np.exp(0.05 * rng.standard_normal(drift.shape))
+    logs, levels = (np.log(values) - np.log(values).mean(axis=1, keepdims=True) for values in (times, drift))
+    slopes = (logs * levels).sum(axis=1) / (levels**2).sum(axis=1)
+    exposures = _exposure(times, drift, Correction(window=1, exposure=None))
+    assert slopes.std() > 1 and exposures.std() < 0.1 * slopes.std()
